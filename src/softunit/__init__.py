@@ -1,0 +1,24 @@
+"""softunit: learning with the softmax unit and its exponential relatives."""
+
+from softunit import designs, penalties, solvers, units
+from softunit.certificate import Certificate, certify
+from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
+from softunit.problem import Problem
+from softunit.run import minimize
+from softunit.solution import Record, Solution, Status
+
+__all__ = [
+    "Certificate",
+    "Problem",
+    "Record",
+    "SoftmaxClassifier",
+    "SoftmaxRegressor",
+    "Solution",
+    "Status",
+    "certify",
+    "designs",
+    "minimize",
+    "penalties",
+    "solvers",
+    "units",
+]

@@ -1,0 +1,162 @@
+"""Checks at the door: each failure is a sentence with the thing, the value and the wish."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scipy import sparse
+
+from softunit._typing import Array, Vector
+from softunit.errors import InputError
+
+FINITE_BLOCK = 1 << 20  # entries looked at in one go: a mask of the whole would cost memory
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Return ' Did you mean ...?' with the nearest known names, or an empty string."""
+    found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def check_positive(name: str, value: float, *, zero: bool = False, infinite: bool = False) -> float:
+    """Return value as a float, or raise a sentence that says what it must be.
+
+    Raises
+    ------
+    InputError
+        If it is not a number, is negative, is zero (unless `zero`) or infinite (unless
+        `infinite`).
+    """
+    wish = f"a {'finite ' if not infinite else ''}number {'>= 0' if zero else '> 0'}"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise InputError(f"`{name}` must be {wish}; got {value!r}.")
+    number = float(value)
+    if np.isnan(number) or number < 0 or (number == 0 and not zero):
+        raise InputError(f"`{name}` must be {wish}; got {value!r}.")
+    if np.isinf(number) and not infinite:
+        raise InputError(f"`{name}` must be {wish}; got {value!r}.")
+    return number
+
+
+def check_count(name: str, value: int, *, least: int = 0) -> int:
+    """Return value as an int of at least `least`, or raise `InputError`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"`{name}` must be an integer >= {least}; got {value!r}.")
+    return int(value)
+
+
+def first_bad_column(a: Array) -> tuple[int, int, int] | None:
+    """Return (column, how many, first row) of the first column that holds NaN or infinity."""
+    step = max(1, FINITE_BLOCK // max(1, a.shape[1]))
+    bad = np.zeros(a.shape[1], dtype=np.int64)
+    first = np.full(a.shape[1], -1, dtype=np.int64)
+    for start in range(0, len(a), step):
+        # One sum tells the usual case: a finite sum has finite terms.
+        block = a[start : start + step]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(block.sum()):
+                continue
+        mask = ~np.isfinite(block)
+        new = mask.any(axis=0) & (first < 0)
+        first[new] = start + mask[:, new].argmax(axis=0)
+        bad += mask.sum(axis=0)
+    if not bad.any():
+        return None
+    column = int(np.argmax(bad > 0))
+    return column, int(bad[column]), int(first[column])
+
+
+def check_finite_columns(a: Array, names: Sequence[str] | None = None, *, what: str = "A") -> None:
+    """Raise `InputError` naming the column, the count and the first row of NaN or infinity."""
+    found = _first_bad_sparse(a) if sparse.issparse(a) else first_bad_column(a)
+    if found is None:
+        return
+    column, count, row = found
+    label = f"column {column}" if names is None else f"column {names[column]!r}"
+    raise InputError(
+        f"{label} of {what} holds NaN or infinity in {count} of {a.shape[0]} rows, first in row"
+        f" {row}. Fill or drop these rows (the command line has --impute)."
+    )
+
+
+def _first_bad_sparse(a: Array) -> tuple[int, int, int] | None:
+    bad = np.flatnonzero(~np.isfinite(a.data))
+    if not len(bad):
+        return None
+    coo = a.tocoo()
+    order = np.lexsort((coo.row[bad], coo.col[bad]))
+    column = int(coo.col[bad][order[0]])
+    return column, int((coo.col[bad] == column).sum()), int(coo.row[bad][order[0]])
+
+
+def check_vector(name: str, value: object, n: int, *, rows: str = "A") -> Vector:
+    """Return value as a finite float64 vector of shape (n,).
+
+    Raises
+    ------
+    InputError
+        If the shape differs (both are named) or an entry is NaN or infinite (the first is named).
+    """
+    try:
+        v = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold numbers; {error}.") from error
+    if v.shape != (n,):
+        raise InputError(f"{name} has shape {v.shape}, but {rows} has {n} rows: it must be ({n},).")
+    bad = np.flatnonzero(~np.isfinite(v))
+    if len(bad):
+        raise InputError(
+            f"{name} holds NaN or infinity in {len(bad)} of {n} entries; the first is"
+            f" {v[bad[0]]} in row {bad[0]}."
+        )
+    return v
+
+
+def check_weights(value: object, n: int) -> Vector:
+    """Return row weights (n,), float64, nonnegative and not all zero; otherwise `InputError`."""
+    w = check_vector("the weights", value, n)
+    negative = np.flatnonzero(w < 0)
+    if len(negative):
+        raise InputError(
+            f"the weights hold {len(negative)} negative entries; the first is {w[negative[0]]} in"
+            f" row {negative[0]}. Weights must be >= 0."
+        )
+    if not w.any():
+        raise InputError(f"the weights are all zero ({n} rows): no row is left to fit.")
+    return w
+
+
+def check_shares(value: object, n: int, *, tol: float = 1e-6) -> Array:
+    """Return shares (n, K), K >= 2, float64, nonnegative with row sums of one; else `InputError`.
+
+    Float32 shares are accepted with the rounding that their dtype brings.
+    """
+    raw = np.asarray(value)
+    try:
+        shares = np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"shares must hold numbers; {error}.") from error
+    if shares.ndim != 2 or shares.shape[0] != n or shares.shape[1] < 2:
+        raise InputError(
+            f"shares have shape {shares.shape}, but A has {n} rows: they must be ({n}, K) with at"
+            " least two columns."
+        )
+    check_finite_columns(shares, what="the shares")
+    low = np.argwhere(shares < 0)
+    if len(low):
+        i, k = low[0]
+        raise InputError(
+            f"shares hold {len(low)} negative entries; the first is {shares[i, k]} in row {i},"
+            f" column {k}."
+        )
+    sums = shares.sum(axis=1)
+    slack = max(tol, 8 * float(np.finfo(raw.dtype).eps)) if raw.dtype.kind == "f" else tol
+    off = np.flatnonzero(np.abs(sums - 1) > slack)
+    if len(off):
+        raise InputError(
+            f"shares must sum to one in every row; {len(off)} of {n} rows do not, the first is row"
+            f" {off[0]} with sum {sums[off[0]]:.6g}. Divide each row by its sum."
+        )
+    return np.asarray(shares / sums[:, None])

@@ -1,0 +1,166 @@
+"""Writing files so that an interrupted run leaves the old file whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from softunit.errors import FileError
+
+# File systems refuse names over 255 bytes; a temporary neighbour needs room for its own marks.
+_KEPT_CHARACTERS = 40
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check that `path` can be written, before any long work is done.
+
+    A temporary file is made next to it and removed; the file itself is not touched.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that need not exist yet; its folder must.
+
+    Raises
+    ------
+    FileError
+        If the path is a folder, its folder does not exist or is not writable, or the file exists
+        and is write-protected.
+    """
+    if _is_stream(path):
+        return
+    target = _resolve(path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise FileError(f"{path} cannot be written: it is write-protected. Choose another name.")
+    descriptor, name = _open_neighbour(path, target)
+    os.close(descriptor)
+    os.unlink(name)
+
+
+@contextlib.contextmanager
+def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path whose content takes the place of `path` when the block ends well.
+
+    1. A new file is made in the folder of `path` (of its target, if `path` is a symbolic link).
+    2. The block writes it.  3. It is flushed to the disk, given the mode of the file it replaces,
+    and renamed. If the block raises, the new file is removed and the old one is left as it was.
+    Where `path` is a device or a pipe (as /dev/stdout is), the content is copied to it at the end.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write; its folder must exist.
+
+    Yields
+    ------
+    Path
+        An existing empty file with the same extension as `path`.
+
+    Raises
+    ------
+    FileError
+        If the folder does not exist or is not writable, or the renaming fails.
+    """
+    if _is_stream(path):
+        with _copied_to_stream(path) as temporary:
+            yield temporary
+        return
+    target = _resolve(path)
+    descriptor, name = _open_neighbour(path, target)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+        _move(name, target, path)
+    finally:
+        # After a successful move the name is gone, so nothing but a failed write is removed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is something that bytes are poured into, and that no rename may replace."""
+    if not os.fspath(path):
+        raise FileError("An output path is empty: give the name of a file.")
+    if "\0" in os.fspath(path):
+        raise FileError(f"{os.fspath(path)!r} is not a file name: it contains a zero byte.")
+    if os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _resolve(path: str | os.PathLike[str]) -> Path:
+    """Return the file behind `path`, links followed; refuse folders and missing folders."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise FileError(f"{path} cannot be written: it is a folder. Give a file name inside it.")
+    if not target.parent.is_dir():
+        raise FileError(
+            f"{path} cannot be written: the folder {target.parent} does not exist."
+            " Make it first, or choose another path."
+        )
+    return target
+
+
+def _open_neighbour(path: str | os.PathLike[str], target: Path) -> tuple[int, str]:
+    """Make an empty file next to `target`: its descriptor and name."""
+    stem = target.stem[:_KEPT_CHARACTERS]
+    suffix = target.suffix[:_KEPT_CHARACTERS]
+    name = str(target.parent / f".{stem}.{secrets.token_hex(6)}{suffix}")
+    try:
+        # Not tempfile.mkstemp: its files are private (0600), and the umask should decide here.
+        return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), name
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written: {error.strerror} in folder {target.parent}."
+            " Choose a folder that you may write to."
+        ) from error
+
+
+def _move(name: str, target: Path, path: str | os.PathLike[str]) -> None:
+    """Flush the file `name` to the disk and let it take the place of `target`."""
+    try:
+        with open(name, "rb+") as file:
+            os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(name, stat.S_IMODE(target.stat().st_mode))
+        os.replace(name, target)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written: {error.strerror}. The file of that name, if there was"
+            " one, is unchanged."
+        ) from error
+    _flush_folder(target.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush the renaming itself; where a folder cannot be opened there is nothing to flush."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _copied_to_stream(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary file and pour it into the device or pipe `path` at the end."""
+    with tempfile.TemporaryDirectory(prefix="softunit-") as folder:
+        temporary = Path(folder) / ("stream" + Path(path).suffix)
+        temporary.touch()
+        yield temporary
+        try:
+            with open(temporary, "rb") as source, open(path, "wb") as sink:
+                shutil.copyfileobj(source, sink)
+        except OSError as error:
+            raise FileError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,76 @@
+"""Small numerical tools: stable exponentials and a Cholesky solve that always succeeds."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from softunit._typing import Array, Matrix, Vector
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def softmax(z: Vector) -> Vector:
+    """Return exp(z) / sum(exp(z)), shape (n,), shifted so that nothing overflows."""
+    e = np.exp(z - z.max())
+    return np.asarray(e / e.sum())
+
+
+def log_sum_exp(z: Vector) -> float:
+    """Return log(sum(exp(z))) for z of shape (n,), shifted so that nothing overflows."""
+    top = float(z.max())
+    return top + float(np.log(np.exp(z - top).sum()))
+
+
+def softplus(z: Vector) -> Vector:
+    """Return log(1 + exp(z)) entrywise, accurate at both ends."""
+    return np.asarray(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))))
+
+
+def dot(a: Array, b: Array) -> float:
+    """Return sum(a * b) over all entries of two arrays of one shape, without a temporary."""
+    return float(np.vdot(a, b))
+
+
+def as_columns(v: Array) -> Matrix:
+    """Return v (n,) or (n, K) as two axes."""
+    return v[:, None] if v.ndim == 1 else v
+
+
+class ShiftedCholesky:
+    """Cholesky of H + shift * diag(H), with the smallest shift of a growing series that succeeds.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (p, p)
+        Symmetric; may be indefinite. It is overwritten.
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        diagonal = np.abs(np.diagonal(matrix)).copy()
+        floor = float(diagonal.max(initial=0.0)) or 1.0
+        self._scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-300 + 1e-16 * floor * EPS))
+        matrix *= self._scale
+        matrix *= self._scale[:, None]
+        self.shift = 0.0
+        self._factor = self._first_success(matrix)
+
+    def _first_success(self, matrix: Matrix) -> tuple[Matrix, bool]:
+        unshifted = np.diagonal(matrix).copy()
+        shifts = [0.0, *10.0 ** np.arange(-13.0, 16.0)]
+        for shift in shifts:
+            np.fill_diagonal(matrix, unshifted + shift)
+            try:
+                factor = cho_factor(matrix, lower=True, check_finite=False)
+            except np.linalg.LinAlgError:
+                continue
+            # A pivot at rounding level is a null direction in disguise: go on shifting.
+            if shift > 0 or np.diagonal(factor[0]).min() > 1e-7:
+                self.shift = float(shift)
+                return factor
+        raise FloatingPointError("the Hessian is not finite")
+
+    def solve(self, right: Vector) -> Vector:
+        """Return the solution of the shifted system, shape (p,)."""
+        inner = cho_solve(self._factor, self._scale * right, check_finite=False)
+        return np.asarray(self._scale * inner)

@@ -1,0 +1,150 @@
+"""What is proved about a point, and what is only estimated."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from softunit.errors import InputError
+from softunit.problem import FORM_LIMIT, Problem
+from softunit.proofs import Proofs, Statement
+
+__all__ = ["Certificate", "Statement", "certify"]
+
+QUICK_LIMIT = 300
+"""Parameters up to which a quick certificate decomposes the Hessian: milliseconds."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known about a point of a problem.
+
+    "Proved" means: a theorem with this problem's own constants, evaluated in float64. "Estimated"
+    means that a number was computed (a rank, an iterative solve) that could be off.
+
+    Attributes
+    ----------
+    value : float
+        The objective at the point.
+    gradient_norm : float
+        What is compared with `tol`; see `softunit.minimize`.
+    gradient_norm_2 : float
+        Euclidean norm of the gradient in the coordinates of the input's columns.
+    gap_bound : float
+        value - infimum is at most this; inf where nothing is known.
+    local_gap_bound : float
+        The same to the local minimiser whose existence nearby is proved; equal to `gap_bound` for
+        convex problems, inf where none is proved.
+    strong_convexity : float
+        The constant that the bound rests on; 0 where none is known.
+    newton_decrement : float
+        sqrt(g' H^-1 g): half its square is the decrease Newton's model promises; nan where not
+        computed or the Hessian is not positive definite.
+    unique : bool or None
+        Whether the optimum is unique (scores up to a constant); None where not known.
+    statements : tuple of Statement
+    """
+
+    value: float
+    gradient_norm: float
+    gradient_norm_2: float
+    gap_bound: float
+    local_gap_bound: float
+    strong_convexity: float
+    newton_decrement: float
+    unique: bool | None
+    statements: tuple[Statement, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers, strings and lists; nan and infinity become None."""
+        out: dict[str, object] = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                value = None
+            out[item.name] = value
+        out["statements"] = [dataclasses.asdict(s) for s in self.statements]
+        return out
+
+    def __str__(self) -> str:
+        return "\n".join(str(statement) for statement in self.statements)
+
+
+def certify(
+    problem: Problem, x: npt.ArrayLike, *, effort: Literal["quick", "full"] = "full"
+) -> Certificate:
+    """Return what can be said about a point: how far it is from the optimum, and why.
+
+    1. Value and gradient.  2. Where ridge holds all but a few parameters, minimise over the free
+    ones and use gap <= |grad|^2 / (2 mu).  3. Where the Hessian can be formed, its eigenvalues give
+    the Newton decrement and a gap bound by self-concordance (convex) or by the Lipschitz constant
+    of the Hessian (near a local minimum).  4. The smallest bound counts.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : array_like of the shape of x
+    effort : {"quick", "full"}, default "full"
+        "quick" forms the Hessian only for a few hundred parameters, "full" up to 2,000, with the
+        Newton decrement by conjugate gradients beyond.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    InputError
+        If x has the wrong shape or holds NaN or infinity.
+    """
+    point = problem.evaluate(_checked(problem, x))
+    draft = Proofs(problem, point)
+    draft.describe()
+    if draft.bounds.convex and problem.unit.rowwise:
+        draft.ridge_bound()
+    elif not problem.unit.rowwise:
+        draft.global_bound()
+    limit = FORM_LIMIT if effort == "full" else QUICK_LIMIT
+    if problem.size <= limit:
+        draft.spectral_bounds()
+    else:
+        draft.beyond_spectrum(effort)
+    return _finished(draft)
+
+
+def _checked(problem: Problem, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    array = np.asarray(x, dtype=np.float64)
+    if array.shape != problem.shape and array.shape != (problem.shape[0], 2):
+        raise InputError(f"x has shape {array.shape}, but the problem's is {problem.shape}.")
+    if not np.isfinite(array).all():
+        raise InputError(f"x holds {int((~np.isfinite(array)).sum())} entries of NaN or infinity.")
+    return array
+
+
+def _finished(proofs: Proofs) -> Certificate:
+    """Return the certificate, the bound stated last."""
+    if math.isfinite(proofs.gap):
+        proofs.say(
+            f"the value is at most {proofs.gap:.2e} above the optimum (rounding of the value"
+            " included)."
+        )
+    else:
+        proofs.say("no bound on the gap is known here.", proved=True)
+    problem, point = proofs.problem, proofs.point
+    to_input = problem.design.gradient_to_input(point.gradient)
+    return Certificate(
+        value=point.value,
+        gradient_norm=problem.gradient_norm(point.gradient),
+        gradient_norm_2=float(np.linalg.norm(to_input)),
+        gap_bound=proofs.gap,
+        local_gap_bound=proofs.gap if proofs.bounds.convex else min(proofs.local, proofs.gap),
+        strong_convexity=proofs.convexity,
+        newton_decrement=proofs.decrement,
+        unique=proofs.unique,
+        statements=tuple(proofs.statements),
+    )

@@ -1,0 +1,185 @@
+"""Second derivatives in score space, as objects with products: never an n-by-n array.
+
+Every kind knows three things: its product with a vector, how it meets a dense block of rows
+(`block_gram`), and how A' C A expands into weighted Grams (`expanded_gram`), which keeps sparse
+designs sparse. Designs call the last two; units only build the objects.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from softunit._typing import Array, Matrix, Vector
+
+WeightedGram = Callable[[Vector], Matrix]
+"""w (n,) -> A' diag(w) A, (d, d)."""
+
+Transpose = Callable[[Vector], Vector]
+"""g (n,) -> A' g, (d,)."""
+
+
+class Curvature(ABC):
+    """The Hessian C of a unit in score space."""
+
+    centre: Vector | None = None
+    """Weights f (n,) by which a design is centred, A - 1 f'A, before `block_gram`; None: not."""
+
+    @abstractmethod
+    def matvec(self, v: Array) -> Array:
+        """Return C v, of the shape of the scores: (n,) or (n, K)."""
+
+    @abstractmethod
+    def block_gram(self, block: Matrix) -> Matrix:
+        """Return A' C A for a dense and already centred A of shape (n, d)."""
+
+    @abstractmethod
+    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
+        """Return A' C A from products of an uncentred design."""
+
+    @abstractmethod
+    def diagonal_sum(self) -> Vector:
+        """Return the sum over rows of the diagonal of C, one entry per column of scores."""
+
+    def __getitem__(self, rows: slice) -> Curvature:
+        """Return the part that belongs to some rows, where rows do not meet each other."""
+        raise NotImplementedError(f"{type(self).__name__} couples all rows")
+
+
+@dataclass(frozen=True)
+class Diagonal(Curvature):
+    """C = diag(w): rows do not meet.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n,)
+    """
+
+    weights: Vector
+
+    def matvec(self, v: Array) -> Array:
+        """Return w * v, shape (n,) or (n, K)."""
+        return np.asarray((self.weights * v.T).T)
+
+    def block_gram(self, block: Matrix) -> Matrix:
+        """Return A' diag(w) A, (d, d)."""
+        return np.asarray(block.T @ (self.weights[:, None] * block))
+
+    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
+        """Return A' diag(w) A, (d, d)."""
+        return gram(self.weights)
+
+    def diagonal_sum(self) -> Vector:
+        """Return sum(w), shape (1,)."""
+        return np.array([self.weights.sum()])
+
+    def __getitem__(self, rows: slice) -> Diagonal:
+        return Diagonal(self.weights[rows])
+
+
+@dataclass(frozen=True)
+class CentredDiagonal(Curvature):
+    """C = (I - 1 f')' diag(p) (I - 1 f'): a diagonal in the design centred by f.
+
+    Every Hessian of one softmax over all rows has this form (MATH: the f-centred design).
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n,)
+        p; may have negative entries.
+    centre : ndarray of shape (n,)
+        f, nonnegative with sum one.
+    """
+
+    weights: Vector
+    centre: Vector
+
+    def matvec(self, v: Array) -> Array:
+        """Return C v, shape (n,) or (n, K)."""
+        # Centring v first keeps the digits that a common offset would cancel.
+        q = ((v - self.centre @ v).T * self.weights).T
+        return np.asarray(q - np.multiply.outer(self.centre, q.sum(0)))
+
+    def block_gram(self, block: Matrix) -> Matrix:
+        """Return A' diag(p) A for A already centred by f, (d, d)."""
+        return np.asarray(block.T @ (self.weights[:, None] * block))
+
+    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
+        """Return A'diag(p)A - a_p a_f' - a_f a_p' + sum(p) a_f a_f', with a_v = A'v."""
+        a_p, a_f = transpose(self.weights), transpose(self.centre)
+        cross = np.outer(a_p, a_f)
+        return gram(self.weights) - cross - cross.T + self.weights.sum() * np.outer(a_f, a_f)
+
+    def diagonal_sum(self) -> Vector:
+        """Return the trace of C, shape (1,)."""
+        p, f = self.weights, self.centre
+        return np.array([p.sum() - 2 * (p @ f) + p.sum() * (f @ f)])
+
+
+@dataclass(frozen=True)
+class RowSoftmax(Curvature):
+    """C = one block s_i (diag(p_i) - p_i p_i') for each row i, in K columns of scores.
+
+    Parameters of a design with this curvature are flattened row-major: entry (j, k) of x (d, K)
+    stands at j * K + k.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, K)
+    weights : ndarray of shape (n,) or None
+        s; None means one.
+    """
+
+    probabilities: Matrix
+    weights: Vector | None = None
+
+    def matvec(self, v: Array) -> Array:
+        """Return s * (p*v - p <p, v>) row by row, shape (n, K)."""
+        u = self.probabilities * v
+        u -= self.probabilities * u.sum(axis=1, keepdims=True)
+        if self.weights is not None:
+            u *= self.weights[:, None]
+        return u
+
+    def block_gram(self, block: Matrix) -> Matrix:
+        """Return A' C A, (dK, dK): weighted Grams on the diagonal, less one symmetric product."""
+        (n, d), k = block.shape, self.probabilities.shape[1]
+        p = self.probabilities
+        root = p if self.weights is None else p * np.sqrt(self.weights)[:, None]
+        rows = (block[:, :, None] * root[:, None, :]).reshape(n, d * k)
+        total = rows.T @ rows  # BLAS sees one array twice and computes one triangle
+        np.negative(total, out=total)
+        four = total.reshape(d, k, d, k)
+        for c in range(k):
+            own = p[:, c] if self.weights is None else p[:, c] * self.weights
+            four[:, c, :, c] += block.T @ (own[:, None] * block)
+        return np.asarray(total)
+
+    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
+        """Return A' C A, (dK, dK), from K(K+1)/2 weighted Grams."""
+        p, k = self.probabilities, self.probabilities.shape[1]
+        blocks: dict[tuple[int, int], Matrix] = {}
+        for a in range(k):
+            for b in range(a, k):
+                w = p[:, a] * ((a == b) - p[:, b])
+                blocks[a, b] = gram(w if self.weights is None else w * self.weights)
+        d = blocks[0, 0].shape[0]
+        total = np.empty((d, k, d, k))
+        for (a, b), part in blocks.items():
+            total[:, a, :, b] = part
+            total[:, b, :, a] = part.T
+        return total.reshape(d * k, d * k)
+
+    def diagonal_sum(self) -> Vector:
+        """Return sum_i s_i p_ik (1 - p_ik), shape (K,)."""
+        p = self.probabilities
+        s = np.ones(len(p)) if self.weights is None else self.weights
+        return np.asarray(s @ (p * (1 - p)))
+
+    def __getitem__(self, rows: slice) -> RowSoftmax:
+        return RowSoftmax(
+            self.probabilities[rows], None if self.weights is None else self.weights[rows]
+        )

@@ -1,0 +1,58 @@
+"""From what users hold to a design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from softunit._checks import check_finite_columns
+from softunit.designs.base import Design
+from softunit.designs.dense import DenseDesign
+from softunit.designs.scaled import ScaledDesign
+from softunit.designs.sparse import SparseDesign
+from softunit.errors import InputError
+
+
+def as_design(a: Any, *, intercept: bool = False) -> Design:
+    """Return a design for an array, a sparse matrix, a frame or a design.
+
+    Parameters
+    ----------
+    a : array_like, scipy sparse, pandas or polars frame of shape (n, d), or Design
+        Contiguous floating-point arrays are not copied.
+    intercept : bool, default False
+        Whether to append a column of ones; the columns are then centred inside, which changes
+        no score and makes solvers faster.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    InputError
+        If entries are not numbers, are NaN or infinite (column, count and first row are named),
+        or the shape is not (n, d).
+    """
+    design = a if isinstance(a, Design) else _wrap(a)
+    if not intercept:
+        return design
+    return ScaledDesign(design, intercept=True, centre=design.column_moments()[0])
+
+
+def _wrap(a: Any) -> Design:
+    if sparse.issparse(a):
+        check_finite_columns(a)
+        return SparseDesign(a)
+    names = [str(name) for name in a.columns] if hasattr(a, "columns") else None
+    try:
+        array = np.asarray(a)
+        if array.dtype.kind not in "fiub":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"A must hold numbers; {error}. Encode text columns first.") from error
+    design = DenseDesign(array)
+    check_finite_columns(design.array, names)
+    return design

@@ -1,0 +1,105 @@
+"""What every design offers: products, Grams and blocks of rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from softunit._typing import Array, Matrix, Vector
+from softunit.curvature import Curvature
+
+BLOCK_ENTRIES = 1 << 18
+"""Entries of a block of rows: 2 MiB of float64, which fits the second-level cache."""
+
+
+class Design(ABC):
+    """A linear map A of n rows and d columns.
+
+    Products are float64 whatever the storage; a float32 design is widened block by block, so it
+    is never copied whole.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[np.floating]
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes that the stored entries take."""
+
+    @abstractmethod
+    def matvec(self, x: Array) -> Array:
+        """Return A x: (n,) or (n, K) for x of shape (d,) or (d, K)."""
+
+    @abstractmethod
+    def rmatvec(self, g: Array) -> Array:
+        """Return A' g: (d,) or (d, K) for g of shape (n,) or (n, K)."""
+
+    @abstractmethod
+    def rows(self, index: slice | npt.NDArray[np.integer]) -> Design:
+        """Return the design of some rows; a slice shares memory with this one."""
+
+    @abstractmethod
+    def toarray(self) -> Matrix:
+        """Return A as a dense float64 (n, d) array; meant for blocks."""
+
+    @abstractmethod
+    def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
+        """Return weighted mean and variance of each column, (d,) and (d,), in two stable passes."""
+
+    @abstractmethod
+    def abs_rmatvec(self, g: Vector) -> Vector:
+        """Return |A|' g for g >= 0 of shape (n,), with entrywise absolute values."""
+
+    @abstractmethod
+    def row_norms(self) -> Vector:
+        """Return the Euclidean norm of each row, shape (n,)."""
+
+    def gram(self, curvature: Curvature) -> Matrix:
+        """Return A' C A, symmetric, (d, d) or (dK, dK), through dense blocks."""
+        centre = None if curvature.centre is None else self.rmatvec(curvature.centre)
+        parts = list(self._slices(BLOCK_ENTRIES // max(1, self.shape[1])))
+        total: Matrix | None = None
+        for rows in parts:
+            block = self.rows(rows).toarray()
+            if centre is not None:
+                block = block - centre
+            part = (curvature if len(parts) == 1 else curvature[rows]).block_gram(block)
+            total = part if total is None else np.add(total, part, out=total)
+        assert total is not None
+        return total
+
+    def blocks(self, rows: int | None = None) -> Iterator[tuple[slice, Design]]:
+        """Yield (slice, design of these rows) over all rows in order.
+
+        Parameters
+        ----------
+        rows : int or None, default None
+            Rows of a block; None takes as many as fit the cache.
+        """
+        size = BLOCK_ENTRIES // max(1, self.shape[1]) if rows is None else rows
+        for part in self._slices(size):
+            yield part, self.rows(part)
+
+    def _slices(self, size: int) -> Iterator[slice]:
+        n, size = self.shape[0], max(64, size)
+        for start in range(0, n, size):
+            yield slice(start, min(start + size, n))
+
+    # A wrapper that changes variables overrides these three: x of the wrapper, and what the
+    # user's own columns see of it.
+
+    def to_input(self, x: Array) -> Array:
+        """Return the point x in the coordinates of the input's columns."""
+        return x
+
+    def from_input(self, x: Array) -> Array:
+        """Return the point of this design that `to_input` maps to x."""
+        return x
+
+    def gradient_to_input(self, g: Array) -> Array:
+        """Return the gradient by the input's coordinates from the gradient g by x."""
+        return g

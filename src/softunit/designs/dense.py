@@ -1,0 +1,99 @@
+"""A design held as a dense array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softunit._typing import Array, Matrix, Vector
+from softunit.designs.base import Design
+from softunit.errors import InputError
+
+
+class DenseDesign(Design):
+    """A dense array as a design; never copied when it is C- or F-contiguous floating point.
+
+    Parameters
+    ----------
+    array : array_like of shape (n, d)
+        float32 stays float32; other kinds of number become float64.
+
+    Raises
+    ------
+    InputError
+        If the array does not have two axes with at least one row and one column.
+    """
+
+    def __init__(self, array: npt.ArrayLike) -> None:
+        a = np.asarray(array)
+        if a.ndim != 2 or 0 in a.shape:
+            raise InputError(f"A must have shape (n, d) with n, d >= 1; got {a.shape}.")
+        if a.dtype not in (np.float32, np.float64):
+            a = a.astype(np.float64)
+        if not (a.flags.c_contiguous or a.flags.f_contiguous):
+            # A slice of rows of a contiguous array has one unit stride, which BLAS takes as it is.
+            if a.itemsize not in a.strides:
+                a = np.ascontiguousarray(a)
+        self.array: npt.NDArray[Any] = a
+        self.shape: tuple[int, int] = (a.shape[0], a.shape[1])
+        self.dtype = a.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return self.array.nbytes
+
+    def matvec(self, x: Array) -> Array:
+        """Return A x, (n,) or (n, K), float64."""
+        if self.dtype == np.float64:
+            return np.asarray(self.array @ x)
+        out = np.empty((self.shape[0], *x.shape[1:]))
+        for rows, block in self.blocks():
+            np.matmul(block.toarray(), x, out=out[rows])
+        return out
+
+    def rmatvec(self, g: Array) -> Array:
+        """Return A' g, (d,) or (d, K), float64."""
+        if self.dtype == np.float64:
+            return np.asarray(self.array.T @ g)
+        out = np.zeros((self.shape[1], *g.shape[1:]))
+        for rows, block in self.blocks():
+            out += block.toarray().T @ g[rows]
+        return out
+
+    def rows(self, index: slice | npt.NDArray[np.integer]) -> DenseDesign:
+        """Return the design of some rows; a slice is a view."""
+        return DenseDesign(self.array[index])
+
+    def toarray(self) -> Matrix:
+        """Return the array itself in float64."""
+        return np.asarray(self.array, dtype=np.float64)
+
+    def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
+        """Return weighted mean and variance of each column."""
+        n, d = self.shape
+        share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
+        mean, variance = np.zeros(d), np.zeros(d)
+        for rows, block in self.blocks():
+            mean += share[rows] @ block.toarray()
+        for rows, block in self.blocks():
+            centred = block.toarray() - mean
+            variance += share[rows] @ np.square(centred, out=centred)
+        return mean, variance
+
+    def abs_rmatvec(self, g: Vector) -> Vector:
+        """Return |A|' g, shape (d,)."""
+        out = np.zeros(self.shape[1])
+        for rows, block in self.blocks():
+            out += np.abs(block.toarray()).T @ g[rows]
+        return out
+
+    def row_norms(self) -> Vector:
+        """Return the norm of each row, shape (n,)."""
+        parts = []
+        for _, block in self.blocks():
+            a = block.toarray()
+            parts.append(np.sqrt(np.einsum("ij,ij->i", a, a)))
+        return np.concatenate(parts)

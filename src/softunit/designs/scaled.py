@@ -1,0 +1,166 @@
+"""Intercept, centring and scaling as a wrapper: sparse stays sparse, nothing is copied."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from softunit._checks import check_vector
+from softunit._typing import Array, Matrix, Vector
+from softunit.curvature import Curvature, Diagonal
+from softunit.designs.base import Design
+from softunit.designs.sparse import SparseDesign
+from softunit.errors import InputError
+
+
+class ScaledDesign(Design):
+    """The design [(A - 1 m') diag(1/s), 1] without forming it.
+
+    Its x holds the coefficients of the scaled columns and, last, that of the intercept. `to_input`
+    gives what the unscaled columns see: coefficients x / s and intercept x_0 - m'(x / s).
+
+    Parameters
+    ----------
+    inner : Design
+        A, shape (n, d).
+    intercept : bool, default False
+        Whether to append a column of ones.
+    centre : array_like of shape (d,) or None, default None
+        m. Without an intercept centring changes the scores of a row-independent unit; it is then
+        meant for units that are blind to a constant, such as one softmax over all rows.
+    scale : array_like of shape (d,) or None, default None
+        s, all positive.
+    """
+
+    def __init__(
+        self,
+        inner: Design,
+        *,
+        intercept: bool = False,
+        centre: npt.ArrayLike | None = None,
+        scale: npt.ArrayLike | None = None,
+    ) -> None:
+        n, d = inner.shape
+        self.inner = inner
+        self.intercept = bool(intercept)
+        self.centre = None if centre is None else check_vector("`centre`", centre, d, rows="A'")
+        self.scale = np.ones(d) if scale is None else check_vector("`scale`", scale, d, rows="A'")
+        if not (self.scale > 0).all():
+            raise InputError(f"`scale` must be > 0 everywhere; its least is {self.scale.min()}.")
+        self.shape: tuple[int, int] = (n, d + self.intercept)
+        self.dtype = inner.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the wrapped design."""
+        return self.inner.nbytes
+
+    def matvec(self, x: Array) -> Array:
+        """Return A (x/s) + (x_0 - m'(x/s)), (n,) or (n, K)."""
+        w = self._unscaled(x)
+        z = self.inner.matvec(w)
+        if self.intercept:
+            z += x[-1] if self.centre is None else x[-1] - self.centre @ w
+        elif self.centre is not None:
+            z -= self.centre @ w
+        return z
+
+    def rmatvec(self, g: Array) -> Array:
+        """Return [(A'g - m sum(g)) / s, sum(g)], (d,) or (d, K)."""
+        out = np.empty((self.shape[1], *g.shape[1:]))
+        d = self.inner.shape[1]
+        total = g.sum(axis=0)
+        out[:d] = self.inner.rmatvec(g)
+        if self.centre is not None:
+            out[:d] -= np.multiply.outer(self.centre, total)
+        out[:d] = (out[:d].T / self.scale).T
+        if self.intercept:
+            out[d] = total
+        return out
+
+    def gram(self, curvature: Curvature) -> Matrix:
+        """Return A' C A; a sparse design is expanded only where no centring is asked for."""
+        if isinstance(self.inner, SparseDesign) and self.centre is None:
+            return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
+        return super().gram(curvature)
+
+    def _weighted_gram(self, w: Vector) -> Matrix:
+        d = self.inner.shape[1]
+        out = np.empty((self.shape[1], self.shape[1]))
+        out[:d, :d] = self.inner.gram(Diagonal(w)) / self.scale / self.scale[:, None]
+        if self.intercept:
+            out[d, :d] = out[:d, d] = self.inner.rmatvec(w) / self.scale
+            out[d, d] = w.sum()
+        return out
+
+    def rows(self, index: slice | npt.NDArray[np.integer]) -> ScaledDesign:
+        """Return the same wrapper around some rows."""
+        part = object.__new__(ScaledDesign)
+        part.inner, part.intercept = self.inner.rows(index), self.intercept
+        part.centre, part.scale = self.centre, self.scale
+        part.shape, part.dtype = (part.inner.shape[0], self.shape[1]), self.dtype
+        return part
+
+    def toarray(self) -> Matrix:
+        """Return the scaled columns as a dense float64 copy, (n, d)."""
+        out = np.empty(self.shape)
+        d = self.inner.shape[1]
+        a = self.inner.toarray()
+        np.divide(a if self.centre is None else a - self.centre, self.scale, out=out[:, :d])
+        if self.intercept:
+            out[:, d] = 1.0
+        return out
+
+    def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
+        """Return weighted mean and variance of each scaled column."""
+        mean, variance = self.inner.column_moments(weights)
+        if self.centre is not None:
+            mean = mean - self.centre
+        mean, variance = mean / self.scale, variance / self.scale**2
+        if self.intercept:
+            mean, variance = np.append(mean, 1.0), np.append(variance, 0.0)
+        return mean, variance
+
+    def abs_rmatvec(self, g: Vector) -> Vector:
+        """Return |A|' g, shape (d,)."""
+        out = np.zeros(self.shape[1])
+        for rows, block in self.blocks():
+            out += np.abs(block.toarray()).T @ g[rows]
+        return out
+
+    def row_norms(self) -> Vector:
+        """Return the norm of each row, shape (n,)."""
+        parts = []
+        for _, block in self.blocks():
+            a = block.toarray()
+            parts.append(np.sqrt(np.einsum("ij,ij->i", a, a)))
+        return np.concatenate(parts)
+
+    def to_input(self, x: Array) -> Array:
+        """Return coefficients of the unscaled columns and, last, their intercept."""
+        out = np.array(x, dtype=np.float64)
+        out[: len(self.scale)] = w = self._unscaled(x)
+        if self.intercept and self.centre is not None:
+            out[-1] -= self.centre @ w
+        return out
+
+    def from_input(self, x: Array) -> Array:
+        """Return the x that `to_input` maps to these coefficients and intercept."""
+        out = np.array(x, dtype=np.float64)
+        d = len(self.scale)
+        if self.intercept and self.centre is not None:
+            out[-1] += self.centre @ x[:d]
+        out[:d] = (x[:d].T * self.scale).T
+        return out
+
+    def gradient_to_input(self, g: Array) -> Array:
+        """Return the gradient by unscaled coefficients and intercept."""
+        out = np.array(g, dtype=np.float64)
+        d = len(self.scale)
+        out[:d] = (g[:d].T * self.scale).T
+        if self.intercept and self.centre is not None:
+            out[:d] += np.multiply.outer(self.centre, g[-1])
+        return out
+
+    def _unscaled(self, x: Array) -> Array:
+        return np.asarray((x[: len(self.scale)].T / self.scale).T)

@@ -1,0 +1,111 @@
+"""A design held as a compressed sparse row matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from softunit._typing import Array, Matrix, Vector
+from softunit.curvature import Curvature
+from softunit.designs.base import Design
+from softunit.errors import InputError
+
+
+class SparseDesign(Design):
+    """A SciPy sparse matrix as a design. Products with A' use a cached column form.
+
+    Parameters
+    ----------
+    matrix : scipy sparse matrix or array of shape (n, d)
+        Any format; CSR is taken without a copy. float32 stays float32.
+
+    Raises
+    ------
+    InputError
+        If it is not sparse or has no row or no column.
+
+    Notes
+    -----
+    SciPy's CSR and CSC products are one loop each and equally fast, so A' g runs on the
+    transposed view of the CSR; the column form (as large as the matrix) is built only when a
+    weighted Gram is asked for on the whole design, where it saves a conversion per call.
+    """
+
+    def __init__(self, matrix: Any) -> None:
+        if not sparse.issparse(matrix):
+            raise InputError(f"SparseDesign needs a SciPy sparse matrix; got {type(matrix)}.")
+        if matrix.ndim != 2 or 0 in matrix.shape:
+            raise InputError(f"A must have shape (n, d) with n, d >= 1; got {matrix.shape}.")
+        a = matrix.tocsr()
+        if a.dtype not in (np.float32, np.float64):
+            a = a.astype(np.float64)
+        self.matrix = a
+        self.shape: tuple[int, int] = (int(a.shape[0]), int(a.shape[1]))
+        self.dtype = a.dtype
+        self._transposed: Any = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of entries and indices."""
+        return int(self.matrix.data.nbytes + self.matrix.indices.nbytes + self.matrix.indptr.nbytes)
+
+    def matvec(self, x: Array) -> Array:
+        """Return A x, (n,) or (n, K), float64."""
+        return np.asarray(self.matrix @ x)
+
+    def rmatvec(self, g: Array) -> Array:
+        """Return A' g, (d,) or (d, K), float64."""
+        return np.asarray(self.matrix.T @ g)
+
+    def gram(self, curvature: Curvature) -> Matrix:
+        """Return A' C A through sparse products, without centring the entries."""
+        return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
+
+    def _weighted_gram(self, w: Vector) -> Matrix:
+        if self._transposed is None:
+            self._transposed = self.matrix.T.tocsr()
+        scaled = self.matrix.astype(np.float64).copy()
+        scaled.data *= np.repeat(w, np.diff(scaled.indptr))
+        return np.asarray((self._transposed @ scaled).toarray())
+
+    def rows(self, index: slice | npt.NDArray[np.integer]) -> SparseDesign:
+        """Return the design of some rows; a slice shares the entries."""
+        if not isinstance(index, slice):
+            return SparseDesign(self.matrix[index])
+        start, stop, step = index.indices(self.shape[0])
+        if step != 1:
+            return SparseDesign(self.matrix[index])
+        a, pointers = self.matrix, self.matrix.indptr[start : stop + 1]
+        entries = slice(pointers[0], pointers[-1])
+        part = type(a)((stop - start, self.shape[1]), dtype=a.dtype)
+        # Assigned rather than passed: the constructor would scan and may copy the indices.
+        part.data, part.indices = a.data[entries], a.indices[entries]
+        part.indptr = pointers - pointers[0]
+        return SparseDesign(part)
+
+    def toarray(self) -> Matrix:
+        """Return a dense float64 copy, (n, d)."""
+        return np.asarray(self.matrix.toarray(), dtype=np.float64)
+
+    def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
+        """Return weighted mean and variance of each column, zeros included, not filled in."""
+        n, d = self.shape
+        share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
+        columns, data = self.matrix.indices, self.matrix.data.astype(np.float64)
+        each = np.repeat(share, np.diff(self.matrix.indptr))
+        mean = np.bincount(columns, weights=each * data, minlength=d)
+        stored = np.bincount(columns, weights=each, minlength=d)
+        squares = np.bincount(columns, weights=each * (data - mean[columns]) ** 2, minlength=d)
+        return mean, squares + np.maximum(1 - stored, 0.0) * mean**2
+
+    def abs_rmatvec(self, g: Vector) -> Vector:
+        """Return |A|' g, shape (d,)."""
+        return np.asarray(abs(self.matrix).T @ g)
+
+    def row_norms(self) -> Vector:
+        """Return the norm of each row, shape (n,)."""
+        squares = self.matrix.astype(np.float64).power(2).sum(axis=1)
+        return np.asarray(np.sqrt(np.asarray(squares).ravel()))

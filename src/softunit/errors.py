@@ -1,0 +1,57 @@
+"""What softunit raises and warns.
+
+::
+
+    SoftunitError
+    ├── InputError (also ValueError)        data, a parameter or a shape is wrong
+    │   ├── FileError                       a file cannot be read, written or trusted
+    │   └── NeedsError                      a solver was given a problem without what it needs
+    ├── NotConvergedError (RuntimeError)    raised only by Solution.raise_if_failed
+    └── MissingExtraError (ImportError)     an optional part is not installed
+    SoftunitWarning (UserWarning)
+    ├── SeparationWarning                   the classes are separable: no finite optimum
+    └── NotUniqueWarning                    the optimum is not unique: the least-norm one is given
+"""
+
+from __future__ import annotations
+
+
+class SoftunitError(Exception):
+    """Root of everything that softunit raises on purpose."""
+
+
+class InputError(SoftunitError, ValueError):
+    """Data, a parameter or a shape is wrong; the message says what, where and what to do."""
+
+
+class FileError(InputError):
+    """A file cannot be read, written or trusted."""
+
+
+class NeedsError(InputError):
+    """A solver needs something that the problem does not offer."""
+
+
+class NotConvergedError(SoftunitError, RuntimeError):
+    """A run ended without reaching its tolerance."""
+
+
+class MissingExtraError(SoftunitError, ImportError):
+    """An optional part is not installed; the message holds the pip line."""
+
+    def __init__(self, part: str, extra: str) -> None:
+        super().__init__(
+            f"{part} needs packages that are not installed: pip install 'softunit[{extra}]'"
+        )
+
+
+class SoftunitWarning(UserWarning):
+    """Root of softunit's warnings."""
+
+
+class SeparationWarning(SoftunitWarning):
+    """The classes are separable: without ridge no finite optimum exists."""
+
+
+class NotUniqueWarning(SoftunitWarning):
+    """More than one point attains the optimum; the one of least norm is returned."""

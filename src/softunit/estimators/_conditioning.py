@@ -1,0 +1,103 @@
+"""Columns brought to one size inside, and the least-norm answer where many would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh, qr
+from scipy.sparse.linalg import LinearOperator, lsmr
+
+from softunit._typing import Array, Matrix, Vector
+from softunit.curvature import Diagonal
+from softunit.designs import Design, ScaledDesign
+from softunit.errors import InputError
+from softunit.problem import FORM_LIMIT
+
+NULL_TOL = 1e-11  # of the largest eigenvalue of the scaled Gram, as in the certificate
+
+
+def conditioned(
+    design: Design, *, intercept: bool, centre: bool, ridge: float, weights: Vector | None = None
+) -> ScaledDesign:
+    """Return the design with columns centred (if asked) and scaled to Hessian diagonals near one.
+
+    The scale of a column is sqrt(second moment + ridge): a change of variables, so the objective
+    stays the same; columns of 1e12 and of 1e-12 meet the solver at one size.
+
+    Raises
+    ------
+    InputError
+        If the squares of a column overflow.
+    """
+    mean, variance = design.column_moments(weights)
+    moment = variance if centre else variance + mean**2
+    bad = np.flatnonzero(~np.isfinite(moment))
+    if len(bad):
+        raise InputError(
+            f"column {bad[0]} of A is so large that its squares overflow float64; divide it by its"
+            " largest entry."
+        )
+    # A constant column leaves only the rounding of its mean behind once it is centred.
+    moment = np.where(variance <= 1e-24 * mean**2, 0.0 if centre else mean**2, moment)
+    scale = np.sqrt(moment + ridge)
+    return ScaledDesign(
+        design,
+        intercept=intercept,
+        centre=mean if centre else None,
+        scale=np.where(scale > 0, scale, 1.0),
+    )
+
+
+@dataclass(frozen=True)
+class NullSpace:
+    """Combinations of the input's columns that change no score (up to a constant if centred).
+
+    Attributes
+    ----------
+    design : ScaledDesign
+    basis : ndarray of shape (d, m), or None
+        Orthonormal; None where d is too large to decompose.
+    """
+
+    design: ScaledDesign
+    basis: Matrix | None
+
+    @classmethod
+    def of(cls, design: ScaledDesign) -> NullSpace:
+        """Find the null space from the Gram of the scaled columns."""
+        d = design.inner.shape[1]
+        if d > FORM_LIMIT:
+            return cls(design, None)
+        gram = design.gram(Diagonal(np.ones(design.shape[0])))[:d, :d]
+        size = np.diagonal(gram)
+        scale = np.where(size > 1e-20 * design.shape[0], 1 / np.sqrt(np.maximum(size, 1e-300)), 0)
+        values, vectors = eigh(gram * scale * scale[:, None])
+        null = values <= NULL_TOL * max(float(values[-1]), 1e-300)
+        # A column of zeros has scale 0: it is its own null direction.
+        raw = np.where(scale > 0, scale, 1.0)[:, None] * vectors[:, null]
+        return cls(design, qr(raw / design.scale[:, None], mode="economic")[0])
+
+    def least_norm(self, x: Array) -> Array:
+        """Return the x of the scaled design whose coefficients have least norm, scores unchanged."""
+        w = self.design.to_input(x)[: self.design.inner.shape[1]]
+        if self.basis is not None:
+            least = w - self.basis @ (self.basis.T @ w)
+        else:
+            least = self._by_lsmr(w)
+        out = np.array(x)
+        out[: len(least)] = (least.T * self.design.scale).T
+        return out
+
+    def _by_lsmr(self, w: Array) -> Array:
+        inner, centre = self.design.inner, self.design.centre
+        m = np.zeros(inner.shape[1]) if centre is None else centre
+        operator = LinearOperator(
+            inner.shape,
+            matvec=lambda v: inner.matvec(v.ravel()) - m @ v.ravel(),
+            rmatvec=lambda g: inner.rmatvec(g.ravel()) - m * g.sum(),
+            dtype=np.float64,
+        )
+        columns = w[:, None] if w.ndim == 1 else w
+        solved = [lsmr(operator, operator @ c, atol=1e-14, btol=1e-14)[0] for c in columns.T]
+        return np.stack(solved, axis=1).reshape(w.shape)

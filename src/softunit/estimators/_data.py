@@ -1,0 +1,149 @@
+"""What users pass to `fit`, checked and turned into what problems take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from softunit._checks import check_finite_columns, check_shares, check_weights
+from softunit._typing import Array, Vector
+from softunit.errors import InputError
+
+
+def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
+    """Return X as a float32 or float64 array, or CSR, uncopied where it is one already.
+
+    Sets or checks `n_features_in_` and `feature_names_in_`.
+
+    Raises
+    ------
+    InputError
+        If it holds NaN or infinity: the column by name, how many, the first row.
+    """
+    checked = validate_data(
+        estimator,
+        x,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+    )
+    check_finite_columns(checked, getattr(estimator, "feature_names_in_", None), what="X")
+    return checked
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """Labels or shares of classes as the multinomial takes them.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (K,)
+        Labels in sorted order; for shares the names of the columns, or 0 to K - 1.
+    target : ndarray
+        Codes (n,) or shares (n, K).
+    """
+
+    classes: Array
+    target: Array
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    def class_totals(self, weights: Vector | None) -> Vector:
+        """Return the weight of each class, shape (K,)."""
+        if self.target.ndim == 2:
+            return np.asarray(self.target.sum(axis=0) if weights is None else weights @ self.target)
+        return np.bincount(self.target, weights=weights, minlength=self.n_classes).astype(float)
+
+
+def checked_classes(y: Any, n: int) -> ClassTarget:
+    """Return labels of any type, or shares (n, K), as a `ClassTarget`.
+
+    Raises
+    ------
+    InputError
+        If the number of rows differs, there is one class only, or shares do not sum to one.
+    ValueError
+        From scikit-learn, if y is missing, holds NaN or looks continuous.
+    """
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None")
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] >= 2:
+        if shape[0] != n:
+            raise InputError(f"X has {n} rows, but y has shape {shape}.")
+        names = getattr(y, "columns", None)
+        classes = np.arange(shape[1]) if names is None else np.asarray(list(names))
+        return ClassTarget(classes, check_shares(y, n))
+    labels = column_or_1d(y, warn=True)
+    if len(labels) != n:
+        raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
+    if labels.dtype.kind == "f" or labels.dtype == object:
+        assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"y holds one class only, {classes[0]!r}, in all {n} rows; a classifier needs samples"
+            " of at least two classes."
+        )
+    return ClassTarget(classes, codes.astype(np.int64))
+
+
+def checked_row_weights(
+    sample_weight: Any, class_weight: Any, target: ClassTarget, n: int
+) -> tuple[Vector | None, ClassTarget]:
+    """Return row weights (n,) with class weights multiplied in, and the target to go with them.
+
+    A class weight on shares splits a row into weighted labels; the row's weight is then their sum
+    and its shares are tilted.
+
+    Raises
+    ------
+    InputError
+        If weights are negative, all zero, or of another length.
+    ValueError
+        From scikit-learn, if `class_weight` is neither "balanced", None nor a fitting dict.
+    """
+    weights: Vector | None = None
+    if sample_weight is not None:
+        given = np.asarray(sample_weight)
+        weights = check_weights(np.full(n, given) if given.ndim == 0 else given, n)
+    if class_weight is None:
+        return weights, target
+    if target.target.ndim == 1:
+        each = compute_class_weight(
+            class_weight,
+            classes=target.classes,
+            y=target.classes[target.target],
+            sample_weight=weights,
+        )
+        rows = each[target.target]
+        return (rows if weights is None else weights * rows), target
+    each = _weights_for_shares(class_weight, target, weights)
+    tilted = target.target * each
+    rows = tilted.sum(axis=1)
+    if not (rows > 0).all():
+        raise InputError("`class_weight` gives some rows no weight; drop these rows instead.")
+    tilted /= rows[:, None]
+    return (rows if weights is None else weights * rows), ClassTarget(target.classes, tilted)
+
+
+def _weights_for_shares(class_weight: Any, target: ClassTarget, weights: Vector | None) -> Vector:
+    if class_weight == "balanced":
+        totals = target.class_totals(weights)
+        return np.asarray(totals.sum() / (len(totals) * np.maximum(totals, 1e-300)))
+    if not isinstance(class_weight, dict):
+        raise InputError(
+            f"`class_weight` must be None, 'balanced' or a dict; got {class_weight!r}."
+        )
+    return np.array([float(class_weight.get(name, 1.0)) for name in target.classes.tolist()])

@@ -1,0 +1,140 @@
+"""The phases of softmax regression: from zero to the optimum through easier problems."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from softunit._numeric import EPS, ShiftedCholesky, softmax
+from softunit._progress import Tick
+from softunit._typing import Array, Vector
+from softunit.problem import FORM_LIMIT, Problem
+from softunit.run import minimize
+from softunit.solution import Solution, Status
+from softunit.solvers import Newton, Solver
+from softunit.units import SoftmaxCrossEntropy
+
+CONVEX_ITER = 50  # the convex phase runs to rounding, or so far: it only finds the basin
+POLISH_ITER = 30
+POLISH = 1e-4  # of tol: Newton's last steps are nearly free and settle flat directions
+EXACT = 1e-9  # largest |log softmax(Ax) - log b| of a target that is met
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Settings of a softmax regression and the runs they lead to.
+
+    Attributes
+    ----------
+    problem : Problem
+        With unit `SoftmaxSquares`.
+    solver : str or Solver
+        For the descents; a polish by Newton's method follows where it is "auto".
+    tol : float
+    max_iter : int
+    tick : callable
+        Shown each record.
+    """
+
+    problem: Problem
+    solver: str | Solver[Any]
+    tol: float
+    max_iter: int
+    tick: Tick
+
+    def run(self) -> tuple[Solution, ...]:
+        """Return the solutions of all phases, the answer last.
+
+        1. Where log b is a combination of the columns plus a constant, one linear solve meets the
+        target.  2. Else the convex cross-entropy from zero, then the objective from its end.
+        3. Where the target is not met, the objective from zero as well.  4. The better of both is
+        polished by Newton's method.
+        """
+        exact = self._linear_solve()
+        if exact is not None:
+            return (self._descend(exact),)
+        runs, ends = [], []
+        convex = self._convex()
+        if convex is not None:
+            runs.append(convex)
+            ends.append(self._descend(convex.x))
+        if not ends or not self._met(ends[-1]):
+            ends.append(self._descend(None))
+        best = min(ends, key=lambda end: (end.value, not end.converged))
+        return (*runs, *(end for end in ends if end is not best), self._polished(best))
+
+    def _linear_solve(self) -> Vector | None:
+        """Return x with softmax(A x) = b to all digits, or None where the target has none."""
+        problem, b = self.problem, self.problem.target
+        penalised = problem.ridge.any() or problem.score_ridge.any()
+        if penalised or problem.shape[0] > FORM_LIMIT or b.min() <= 0:
+            return None
+        if abs(float(b.sum()) - 1.0) > EXACT:
+            return None
+        logs = np.log(b)
+        factor = ShiftedCholesky(problem.gram.copy())
+        x = np.zeros(problem.shape)
+        residual = logs - logs.mean()
+        for _ in range(4):  # iterative refinement: the Gram squares the condition number
+            x = x + factor.solve(problem.design.rmatvec(residual))
+            misfit = logs - problem.scores(x)
+            residual = misfit - misfit.mean()
+        return x if float(np.abs(residual).max()) <= EXACT else None
+
+    def _convex(self) -> Solution | None:
+        b = np.maximum(self.problem.target, 0.0)
+        if not b.any():
+            return None
+        convex = Problem(
+            self.problem.design, SoftmaxCrossEntropy(), b / b.sum(), self.problem.penalties
+        )
+        return minimize(convex, solver=Newton(kind="exact"), tol=0.0, max_iter=CONVEX_ITER)
+
+    def _descend(self, x0: Array | None) -> Solution:
+        return minimize(
+            self.problem,
+            x0,
+            solver=self.solver,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            callback=lambda record, point: bool(self.tick(record)),
+        )
+
+    def _met(self, end: Solution) -> bool:
+        f = softmax(self.problem.scores(end.x))
+        return end.converged and float(np.abs(f - self.problem.target).max()) <= 64 * EPS
+
+    def _polished(self, best: Solution) -> Solution:
+        if self.solver != "auto" or not best.converged:
+            return best
+        last = minimize(
+            self.problem,
+            best.x,
+            solver=Newton(kind="exact"),
+            tol=POLISH * self.tol,
+            max_iter=POLISH_ITER,
+        )
+        if last.value > best.value or last.gradient_norm > self.tol:
+            return best
+        return dataclasses.replace(
+            last,
+            status=Status.CONVERGED,
+            tol=self.tol,
+            solver=best.solver,
+            n_iter=best.n_iter + last.n_iter,
+            seconds=best.seconds + last.seconds,
+            history=best.history + tuple(_later(best, record) for record in last.history[1:]),
+        )
+
+
+def _later(first: Solution, record: Any) -> Any:
+    """Return a record of a second run counted on from the end of the first."""
+    return dataclasses.replace(
+        record,
+        iteration=record.iteration + first.n_iter,
+        seconds=record.seconds + first.seconds,
+        products=record.products + first.cost.products,
+    )

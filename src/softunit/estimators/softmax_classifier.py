@@ -1,0 +1,348 @@
+"""Multinomial logistic regression with scikit-learn's objective and a certificate."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from softunit._checks import check_count, check_positive
+from softunit._progress import progress
+from softunit._typing import Array
+from softunit.certificate import Certificate, certify
+from softunit.designs import ScaledDesign, as_design
+from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
+from softunit.estimators._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from softunit.estimators._conditioning import NullSpace, conditioned
+from softunit.estimators._data import (
+    ClassTarget,
+    checked_classes,
+    checked_row_weights,
+    checked_x,
+)
+from softunit.estimators._prediction import SoftmaxPrediction
+from softunit.estimators._separation import separated_classes
+from softunit.penalties import Ridge
+from softunit.problem import Point, Problem
+from softunit.run import minimize
+from softunit.solution import Solution, Status
+from softunit.solvers import Solver
+from softunit.solvers.auto import check_solver
+from softunit.units import Multinomial
+
+
+class SoftmaxClassifier(  # type: ignore[misc]
+    CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin, BaseEstimator
+):
+    """Softmax (multinomial logistic) regression that proves how good its fit is.
+
+    The objective is scikit-learn's::
+
+        C * sum_i s_i loss_i + 1/2 |W|^2
+
+    with log loss, an unpenalised intercept, row weights s (times class weights) and, for two
+    classes, one column of scores. It is solved in the mean form, divided by C * sum(s).
+
+    Parameters
+    ----------
+    C : float, default 1.0
+        Inverse strength of the ridge; `numpy.inf` means none.
+    tol : float, default 1e-6
+        Largest entry of the gradient of the mean objective, in the input's columns, at which the
+        fit has converged.
+    fit_intercept : bool, default True
+    solver : str or Solver, default "auto"
+        "auto", "newton", "newton-cholesky", "newton-cg", "lbfgs", "gradient-descent",
+        "gradient-regularized-newton", or a solver of `softunit.solvers`.
+    max_iter : int, default 200
+    class_weight : dict, "balanced" or None, default None
+        As in scikit-learn.
+    warm_start : bool, default False
+        Whether `fit` starts from the coefficients of the last fit.
+    random_state : int, RandomState or None, default None
+        Kept for solvers that sample rows; the present ones draw nothing.
+    verbose : int, default 0
+        1 shows a progress line on work over two seconds, on a terminal.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, d) or (K, d)
+    intercept_ : ndarray of shape (1,) or (K,)
+        Both have the dtype of X; with several classes, free rows sum to zero over the classes.
+    classes_ : ndarray of shape (K,)
+    n_iter_ : ndarray of shape (1,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (d,)
+        Only if X has names.
+    solution_ : Solution
+        `solution_.x` holds coefficients and, last, intercepts: (d + 1,) or (d + 1, K).
+    certificate_ : Certificate
+        What is proved about the fit; all values are of the mean objective.
+
+    Notes
+    -----
+    Columns are centred and scaled inside as a change of variables, which leaves the objective as
+    it is. Without ridge and with collinear columns the least-norm coefficients are returned.
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        tol: float = 1e-6,
+        fit_intercept: bool = True,
+        solver: str | Solver[Any] = "auto",
+        max_iter: int = 200,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.C = C
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks  # type: ignore[untyped-decorator, unused-ignore]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
+        """Fit and certify.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or frame of shape (n, d)
+            Contiguous floats are not copied.
+        y : array_like of shape (n,) or (n, K)
+            Labels of any type, or shares that sum to one in every row.
+        sample_weight : float or array_like of shape (n,), default None
+            Nonnegative row weights.
+        offset : array_like of shape (n,) for two classes, else (n, K), default None
+            Added to the scores.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            Itself, fitted. A fit that has not converged warns with `ConvergenceWarning`,
+            separable classes without ridge with `SeparationWarning`, and collinear columns
+            without ridge with `NotUniqueWarning`.
+
+        Raises
+        ------
+        InputError
+            If X, y, weights, offset or a parameter is wrong; the message says where.
+        """
+        self._check_parameters()
+        start = self._start() if self.warm_start else None
+        x_checked = checked_x(self, X, reset=True)
+        classes = checked_classes(y, x_checked.shape[0])
+        problem = self._problem(x_checked, classes, sample_weight, offset)
+        tasks = FitTasks(
+            self,
+            {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}},
+            lambda point: self._fitted(problem, point.x, x_checked.dtype, classes),
+            self.max_iter,
+        )
+        x0 = np.zeros(problem.shape)
+        if start is not None and start.shape == x0.shape:
+            x0 = problem.design.from_input(start)
+        tasks.begin(Point(x0, math.nan, x0, None))
+        with progress(self.verbose, self.tol) as line:
+            solution = minimize(
+                problem,
+                x0,
+                solver=self.solver,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                callback=lambda record, point: bool(line(record)) | tasks(record, point),
+            )
+        self._keep(problem, solution, x_checked.dtype, classes)
+        tasks.end()
+        return self
+
+    def _check_parameters(self) -> None:
+        check_positive("C", self.C, infinite=True)
+        check_positive("tol", self.tol, zero=True)
+        check_count("max_iter", self.max_iter)
+        check_solver(self.solver)
+
+    def _problem(
+        self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any, *, raw: bool = False
+    ) -> Problem:
+        """Return the mean objective, in scaled columns (in the input's own if `raw`)."""
+        n, k = x.shape[0], classes.n_classes
+        weights, classes = checked_row_weights(sample_weight, self.class_weight, classes, n)
+        mass = float(n if weights is None else weights.sum())
+        ridge = 0.0 if math.isinf(self.C) else 1.0 / (self.C * mass)
+        if not math.isfinite(ridge):
+            raise InputError(f"C = {self.C} is too small: 1 / (C * sum of weights) overflows.")
+        intercept = bool(self.fit_intercept)
+        inner = as_design(x)
+        if raw:
+            design = ScaledDesign(inner, intercept=intercept)
+        else:
+            # A mean p (1 - p) of (K - 1) / K^2 is what the ridge is weighed against.
+            design = conditioned(
+                inner,
+                intercept=intercept,
+                centre=intercept,
+                ridge=ridge * k * k / (k - 1),
+                weights=weights,
+            )
+        strength = ridge / design.scale**2
+        return Problem(
+            design,
+            Multinomial(k),
+            classes.target,
+            Ridge(np.append(strength, 0.0) if intercept else strength),
+            weights=weights,
+            offset=offset,
+        )
+
+    def _keep(self, problem: Problem, solution: Solution, dtype: Any, classes: ClassTarget) -> None:
+        """Set the fitted attributes, and warn where the fit is not what it seems."""
+        x, status = solution.x, solution.status
+        x[problem.gauge] -= x[problem.gauge].mean(axis=1, keepdims=True) if x.ndim == 2 else 0.0
+        not_unique = False
+        if math.isinf(self.C):
+            separated = self._separated(problem, x, classes)
+            if separated:
+                status = Status.SEPARABLE
+                warnings.warn(_separation_sentence(separated, classes), SeparationWarning, 3)
+            else:
+                design = problem.design
+                assert isinstance(design, ScaledDesign)
+                null = NullSpace.of(design)
+                x = null.least_norm(x)
+                not_unique = null.basis is not None and null.basis.shape[1] > 0
+        self.certificate_ = certify(problem, x, effort="quick")
+        if not_unique or self.certificate_.unique is False:
+            self.certificate_ = dataclasses.replace(self.certificate_, unique=False)
+            warnings.warn(
+                "the optimum is not unique: columns of X are collinear (or constant) and C is"
+                " infinite. The coefficients of least norm are returned; use a finite C, or drop"
+                " columns.",
+                NotUniqueWarning,
+                stacklevel=3,
+            )
+        for name, value in self._fitted(problem, x, dtype, classes).items():
+            setattr(self, name, value)
+        self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
+        self.solution_ = dataclasses.replace(solution, x=problem.design.to_input(x), status=status)
+        if not self.solution_.converged and status is not Status.SEPARABLE:
+            gap = self.certificate_.gap_bound
+            known = f" The value is at most {gap:.1e} above the optimum." if gap < math.inf else ""
+            warnings.warn(self.solution_.message + known, ConvergenceWarning, stacklevel=3)
+
+    def _separated(self, problem: Problem, x: Array, classes: ClassTarget) -> list[int]:
+        if classes.target.ndim == 2 or problem.offset is not None:
+            return []
+        return separated_classes(problem, x, classes.target)
+
+    def _fitted(
+        self, problem: Problem, x: Array, dtype: Any, classes: ClassTarget
+    ) -> Mapping[str, Any]:
+        """Return the attributes that prediction needs, from a point of the scaled problem."""
+        w = problem.design.to_input(x).T
+        if w.ndim == 1:
+            w = w[None, :]
+        intercept = w[:, -1] if self.fit_intercept else np.zeros(len(w))
+        coef = w[:, :-1] if self.fit_intercept else w
+        return {
+            "coef_": np.ascontiguousarray(coef, dtype=dtype),
+            "intercept_": np.array(intercept, dtype=dtype),
+            "classes_": classes.classes,
+        }
+
+    def _start(self) -> Array | None:
+        """Return the coefficients of the last fit, intercepts last, or None."""
+        if not hasattr(self, "coef_"):
+            return None
+        w = self.coef_
+        if self.fit_intercept:
+            w = np.column_stack([w, self.intercept_])
+        w = np.asarray(w, dtype=np.float64)
+        return w[0] if len(w) == 1 else w.T
+
+    # Certificates and neighbours ----------------------------------------------------------------
+
+    def certify(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Certificate:
+        """Return a full certificate of the fitted coefficients on some data.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            As in `fit`; labels must be among `classes_`.
+        """
+        check_is_fitted(self)
+        x = checked_x(self, X, reset=False)
+        classes = self._known_classes(y, x.shape[0])
+        problem = self._problem(x, classes, sample_weight, offset)
+        start = self._start()
+        if not self.fit_intercept or start is None:
+            w = np.asarray(self.coef_, dtype=np.float64)
+            start = w[0] if len(w) == 1 else w.T
+        return certify(problem, problem.design.from_input(start))
+
+    def _known_classes(self, y: Any, n: int) -> ClassTarget:
+        if np.ndim(y) == 2 and np.shape(y)[1] >= 2:
+            return ClassTarget(self.classes_, checked_classes(y, n).target)
+        labels = np.asarray(y).ravel()
+        if len(labels) != n:
+            raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
+        codes = np.searchsorted(self.classes_, labels).clip(0, len(self.classes_) - 1)
+        unknown = np.flatnonzero(self.classes_[codes] != labels)
+        if len(unknown):
+            raise InputError(
+                f"y holds {len(unknown)} labels that the model does not know; the first is"
+                f" {labels[unknown[0]]!r} in row {unknown[0]}."
+            )
+        return ClassTarget(self.classes_, codes.astype(np.int64))
+
+    def to_sklearn(self) -> Any:
+        """Return a fitted `sklearn.linear_model.LogisticRegression` with these coefficients.
+
+        Exporters that know scikit-learn's classes (ONNX, skops) then work. A fit with an offset
+        loses it, as `LogisticRegression` has none.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        check_is_fitted(self)
+        twin = LogisticRegression(
+            C=self.C,
+            tol=self.tol,
+            fit_intercept=self.fit_intercept,
+            class_weight=self.class_weight,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+        for name in ("coef_", "intercept_", "classes_", "n_iter_"):
+            setattr(twin, name, getattr(self, name).copy())
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(twin, name, getattr(self, name))
+        return twin
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _separation_sentence(separated: list[int], classes: ClassTarget) -> str:
+    names = ", ".join(repr(classes.classes[k].item()) for k in separated[:10])
+    return (
+        f"perfectly separable: a hyperplane separates {names} from the other classes, so without"
+        " ridge the coefficients grow without bound and no optimum exists. The coefficients"
+        " returned are where the run stopped. Use a finite C."
+    )

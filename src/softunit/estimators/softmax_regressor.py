@@ -1,0 +1,216 @@
+"""The papers' softmax regression: x such that softmax(A x) comes close to b."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_is_fitted
+
+from softunit._checks import check_count, check_positive, check_vector, check_weights
+from softunit._numeric import softmax
+from softunit._progress import progress
+from softunit._typing import Vector
+from softunit.certificate import Certificate, certify
+from softunit.designs import ScaledDesign, as_design
+from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
+from softunit.estimators._conditioning import NullSpace, conditioned
+from softunit.estimators._data import checked_x
+from softunit.estimators._softmax_phases import Phases
+from softunit.penalties import Ridge, ScoreRidge
+from softunit.problem import Problem
+from softunit.solution import Solution
+from softunit.solvers import Solver
+from softunit.solvers.auto import check_solver
+from softunit.units import SoftmaxSquares
+
+
+class SoftmaxRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Softmax regression: one softmax over all rows, fitted to a distribution over them.
+
+    ::
+
+        1/2 |softmax(A x) - b|^2 + 1/2 |diag(w) A x|^2 + ridge/2 |x|^2
+
+    The squared loss saturates and is not convex, so the fit goes in phases:
+
+    1. Where log b is a combination of the columns of A plus a constant, a linear solve meets b.
+    2. Else, from zero, minimise the convex cross-entropy between b and softmax(A x) by Newton's
+    method; from there the objective, by gradient-regularised Newton on its exact curvature.
+    3. Where b is not met, minimise the objective from zero as well and keep the better end.
+    4. Settle flat directions by a few plain Newton steps.
+
+    Parameters
+    ----------
+    w : float or array_like of shape (n,), default 0.0
+        Weights of the scores in the regulariser. The papers' theory asks for w^2 >= 20, which
+        makes the answer nearly trivial (softmax(A x) close to uniform): keep it small.
+    ridge : float, default 0.0
+        Strength of a ridge on x.
+    tol : float, default 1e-10
+        Largest entry of the gradient over the largest entry of |A|' |g_z(0)| at which the fit has
+        converged.
+    solver : str or Solver, default "auto"
+        For the objective; "auto" is gradient-regularised Newton up to 2,000 columns.
+    max_iter : int, default 200
+        Of each phase.
+    verbose : int, default 0
+        1 shows a progress line on work over two seconds, on a terminal.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (d,)
+        x. Where A has null directions (a constant column is one, unless w holds it) the one of
+        least norm.
+    n_iter_ : int
+        Iterations of all phases.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (d,)
+        Only if X has names.
+    solution_ : Solution
+        Of the phase that gave the answer, x in the columns of A.
+    phases_ : tuple of Solution
+        All phases, the answer last; their x is in centred and scaled columns.
+    certificate_ : Certificate
+
+    Notes
+    -----
+    Source: Deng, Li, Song, arXiv 2304.10411 (paper 0.4); phases: MATH dossier 0.5, 0.6, 1.9.
+    """
+
+    def __init__(
+        self,
+        w: Any = 0.0,
+        *,
+        ridge: float = 0.0,
+        tol: float = 1e-10,
+        solver: str | Solver[Any] = "auto",
+        max_iter: int = 200,
+        verbose: int = 0,
+    ) -> None:
+        self.w = w
+        self.ridge = ridge
+        self.tol = tol
+        self.solver = solver
+        self.max_iter = max_iter
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit and certify.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or frame of shape (n, d)
+            A, n >= 2.
+        y : array_like of shape (n,)
+            b. A distribution (nonnegative, sum one) can be met; anything else is accepted with a
+            warning that says what part of it cannot.
+        sample_weight : array_like of shape (n,), default None
+            Outcome weights s: the loss becomes 1/2 sum_k s_k (softmax(A x) - b)_k^2.
+
+        Returns
+        -------
+        SoftmaxRegressor
+            Itself, fitted. It warns with `ConvergenceWarning` where it has not converged, and with
+            `NotUniqueWarning` where null directions of A leave the optimum open.
+
+        Raises
+        ------
+        InputError
+            If A, b, the weights or a parameter is wrong; the message says where.
+        """
+        self._check_parameters()
+        a = checked_x(self, X, reset=True)
+        b = self._checked_target(y, a.shape[0])
+        weights = None if sample_weight is None else check_weights(sample_weight, a.shape[0])
+        problem = self._problem(a, b, weights)
+        with progress(self.verbose, self.tol) as line:
+            phases = Phases(problem, self.solver, self.tol, self.max_iter, line)
+            self.phases_ = phases.run()
+        self._keep(problem, self.phases_[-1])
+        return self
+
+    def _check_parameters(self) -> None:
+        check_positive("ridge", self.ridge, zero=True)
+        check_positive("tol", self.tol, zero=True)
+        check_count("max_iter", self.max_iter)
+        check_solver(self.solver)
+
+    def _checked_target(self, y: Any, n: int) -> Vector:
+        if n < 2:
+            raise InputError(
+                f"one softmax over {n} row is always 1 (n_samples = 1): A needs at least two."
+            )
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None")
+        b = check_vector("the target b", column_or_1d(y, warn=True), n)
+        total, low = float(b.sum()), float(b.min())
+        if low < 0 or abs(total - 1) > 1e-6:
+            warnings.warn(
+                f"the target b is not a distribution: its sum is {total:.6g} and its least entry"
+                f" {low:.3g}. No softmax can meet it; at least {(1 - total) ** 2 / (2 * n):.3g} of"
+                " the loss is irreducible. Divide b by its sum if it holds counts or amounts.",
+                SoftunitWarning,
+                stacklevel=3,
+            )
+        return b
+
+    def _problem(self, a: Any, b: Vector, weights: Vector | None) -> Problem:
+        """Return the objective in scaled columns, centred too where w lets them be."""
+        blind = not np.any(self.w)
+        design = conditioned(as_design(a), intercept=False, centre=blind, ridge=0.0)
+        penalties = (Ridge(self.ridge / design.scale**2), ScoreRidge(self._score_weights()))
+        return Problem(design, SoftmaxSquares(), b, penalties, weights=weights)
+
+    def _score_weights(self) -> Any:
+        w = np.asarray(self.w, dtype=np.float64)
+        return float(w) if w.ndim == 0 else w
+
+    def _keep(self, problem: Problem, best: Solution) -> None:
+        """Set the fitted attributes, and warn where the fit is not what it seems."""
+        design = problem.design
+        assert isinstance(design, ScaledDesign)
+        x, not_unique = best.x, False
+        if self.ridge == 0:
+            null = NullSpace.of(design)
+            x = null.least_norm(x)
+            not_unique = null.basis is not None and null.basis.shape[1] > 0
+        self.certificate_ = certify(problem, x, effort="quick")
+        if not_unique:
+            self.certificate_ = dataclasses.replace(self.certificate_, unique=False)
+            warnings.warn(
+                "the optimum is not unique: some combination of the columns of A moves no score"
+                " (collinear columns, or a constant one, to which a softmax is blind). The x of"
+                " least norm is returned; a small `ridge` makes it unique.",
+                NotUniqueWarning,
+                stacklevel=3,
+            )
+        self.solution_ = dataclasses.replace(best, x=design.to_input(x))
+        self.coef_ = self.solution_.x
+        self.n_iter_ = max(1, sum(run.n_iter for run in self.phases_))
+        if not best.converged:
+            warnings.warn(best.message, ConvergenceWarning, stacklevel=3)
+
+    def predict(self, X: Any) -> Vector:
+        """Return softmax(A x) over the rows given, shape (n,): it sums to one."""
+        check_is_fitted(self)
+        return softmax(np.asarray(checked_x(self, X, reset=False) @ self.coef_))
+
+    def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
+        """Return a full certificate of the fitted x on some data, as `fit` takes them."""
+        check_is_fitted(self)
+        a = checked_x(self, X, reset=False)
+        b = self._checked_target(y, a.shape[0])
+        weights = None if sample_weight is None else check_weights(sample_weight, a.shape[0])
+        problem = self._problem(a, b, weights)
+        return certify(problem, problem.design.from_input(self.coef_))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,233 @@
+"""The facts of a certificate, one method each; the smallest proved bound wins."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lstsq
+
+from softunit._numeric import EPS, as_columns
+from softunit.problem import FORM_LIMIT, Point, Problem
+from softunit.solvers.conjugate_gradients import conjugate_gradients
+from softunit.solvers.preconditioner import KroneckerPreconditioner
+from softunit.spectrum import Metric, Spectrum, concordant_gap
+
+FREE_LIMIT = 300
+"""Unpenalised parameters up to which the ridge bound minimises over them exactly."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence of a certificate, and whether it is proved or only estimated."""
+
+    text: str
+    proved: bool
+
+    def __str__(self) -> str:
+        return f"{'Proved' if self.proved else 'Estimated'}: {self.text}"
+
+
+class Proofs:
+    """What has been shown about a point so far; each method adds to it."""
+
+    def __init__(self, problem: Problem, point: Point) -> None:
+        self.problem, self.point = problem, point
+        self.bounds = problem.unit.bounds(problem.target, problem.weights)
+        self.rounding = 64 * EPS * (abs(point.value) + (1.0 if problem.unit.rowwise else 0.0))
+        self.gap = self.local = math.inf
+        self.convexity, self.decrement = 0.0, math.nan
+        self.unique: bool | None = None
+        self.statements: list[Statement] = []
+
+    def say(self, text: str, *, proved: bool = True) -> None:
+        """Add one sentence."""
+        self.statements.append(Statement(text, proved))
+
+    def describe(self) -> None:
+        """State the value and the gradient."""
+        norm = self.problem.gradient_norm(self.point.gradient)
+        scaled = "" if self.problem.unit.rowwise else " (relative to the gradient at zero)"
+        self.say(
+            f"the objective is {self.point.value:.10g} and the largest entry of its gradient is"
+            f" {norm:.2e}{scaled}, recomputed at this point."
+        )
+
+    def improve(self, gap: float) -> None:
+        """Keep a proved bound on value - infimum if it is the smallest, rounding added."""
+        self.gap = min(self.gap, gap + self.rounding)
+
+    def ridge_bound(self) -> None:
+        """Bound the gap by |grad|^2 / (2 mu) with mu from the ridge.
+
+        Parameters without ridge are minimised over first: the function that is left is strongly
+        convex in the others, with their gradient.
+        """
+        problem = self.problem
+        free = np.flatnonzero(problem.ridge == 0)
+        columns = self.point.x.shape[1] if self.point.x.ndim == 2 else 1
+        if len(free) == len(problem.ridge) or len(free) * columns > FREE_LIMIT:
+            self.say("there is no ridge on most parameters: no global strong convexity.")
+            return
+        point = _minimised_over(problem, self.point, free)
+        held = problem.ridge > 0
+        g = as_columns(point.gradient)
+        moved = max(0.0, self.point.value - point.value)
+        gap = moved + 0.5 * float((g[held] ** 2 / problem.ridge[held, None]).sum())
+        self.improve(gap)
+        roots = problem.design.gradient_to_input(np.sqrt(problem.ridge))
+        self.convexity = float((roots[held] ** 2).min())
+        rest = " once the unpenalised intercept is minimised out" if len(free) else ""
+        self.say(
+            f"the objective is strongly convex{rest}, with constant mu = {self.convexity:.3e} from"
+            f" the ridge, so the gap |grad|^2 / (2 mu) is at most {gap:.2e}."
+        )
+        self.unique = True
+
+    def global_bound(self) -> None:
+        """Bound the gap from below by the loss's infimum, and by strong convexity everywhere."""
+        problem, value = self.problem, self.point.value
+        if math.isfinite(self.bounds.lower):
+            gap = max(0.0, value - self.bounds.lower)
+            self.improve(gap)
+            self.say(
+                f"no point has a smaller loss than {self.bounds.lower:.4g}, so the value is within"
+                f" {gap:.2e} of the global optimum."
+            )
+        floor = float(problem.score_ridge.min()) + self.bounds.lowest
+        if floor < 0 and not problem.ridge.all():
+            return
+        matrix = floor * problem.gram + np.diag(problem.ridge)
+        least = float(np.linalg.eigvalsh(matrix)[0])
+        if least <= 0:
+            return
+        g = self.point.gradient
+        gap = 0.5 * float(g @ np.linalg.solve(matrix, g))
+        self.improve(gap)
+        self.convexity, self.unique = least, True
+        self.say(
+            f"the regulariser exceeds the most negative curvature of the unit"
+            f" ({self.bounds.lowest:.4g}): the objective is strongly convex everywhere with"
+            f" constant {least:.3e}, and the gap is at most {gap:.2e}."
+        )
+
+    def spectral_bounds(self) -> None:
+        """Use the eigenvalues of the Hessian at the point."""
+        metric = Metric.of(self.problem)
+        self.note_rank(metric)
+        spectrum = Spectrum.at(self.problem, self.point, metric)
+        self.decrement = spectrum.decrement
+        if not spectrum.smallest > 0:
+            self.say(
+                "the Hessian at this point is not positive definite (smallest eigenvalue"
+                f" {spectrum.smallest:.2e} in the metric of the columns).",
+                proved=False,
+            )
+            return
+        self.say(
+            f"the Hessian at this point is positive definite: its smallest eigenvalue is"
+            f" {spectrum.smallest:.2e} in the metric of the columns."
+        )
+        self.promise("")
+        if self.bounds.convex and math.isfinite(self.bounds.concordance):
+            self.concordant(spectrum)
+        elif math.isfinite(self.bounds.lipschitz):
+            self.kantorovich(spectrum)
+
+    def concordant(self, spectrum: Spectrum) -> None:
+        """Bound the gap of a convex unit by self-concordance."""
+        reach = spectrum.metric.largest_row() / math.sqrt(spectrum.smallest)
+        gap = concordant_gap(self.decrement, self.bounds.concordance * reach)
+        if gap == math.inf:
+            self.say(
+                "the point is outside the region where self-concordance bounds the gap (decrement"
+                f" times radius {self.decrement * reach * self.bounds.concordance:.2g} >= 1)."
+            )
+            return
+        self.improve(gap)
+        if self.unique is None:
+            self.unique = not spectrum.metric.collinear
+        self.say(
+            "the loss is self-concordant and the point lies in Newton's region: an optimum exists"
+            f" and the gap is at most {gap:.2e}."
+        )
+
+    def kantorovich(self, spectrum: Spectrum) -> None:
+        """Prove a local minimiser nearby by Newton-Kantorovich, in the metric of the columns."""
+        norm, low = spectrum.metric.dual_norm(self.point.gradient), spectrum.smallest
+        h = self.bounds.lipschitz * norm / low**2
+        if not h <= 0.5:
+            self.say(
+                f"the point is outside Newton's region (Kantorovich's number {h:.2g} > 1/2): no"
+                " local minimiser nearby is proved."
+            )
+            return
+        left = low * math.sqrt(1 - 2 * h)
+        self.local = (norm * norm / (2 * left) if left > 0 else math.inf) + self.rounding
+        self.say(
+            f"the point lies inside Newton's region (Kantorovich's number {h:.2g} <= 1/2, Lipschitz"
+            f" constant {self.bounds.lipschitz:.4g}): a strict local minimiser lies nearby and the"
+            f" value is within {self.local:.2e} of it."
+        )
+
+    def note_rank(self, metric: Metric) -> None:
+        """Say whether collinear columns make the optimum a whole subspace."""
+        if not metric.collinear:
+            return
+        missing = self.problem.shape[0] - metric.rank
+        self.unique = False
+        self.say(
+            f"the optimum is not unique: {missing} of {self.problem.shape[0]} directions of the"
+            " coefficients change no score and carry no ridge (collinear or constant columns)."
+            " Scores and value are unique where the loss is convex.",
+            proved=False,
+        )
+
+    def beyond_spectrum(self, effort: str) -> None:
+        """Say what is left where the Hessian is not formed."""
+        problem = self.problem
+        if (problem.ridge == 0).sum() > 1 and problem.shape[0] <= FORM_LIMIT:
+            self.note_rank(Metric.of(problem))
+        if effort != "full" or not self.bounds.convex:
+            return
+        product, diagonal = problem.hessian_product(self.point)
+        v = conjugate_gradients(
+            product,
+            KroneckerPreconditioner(problem).at(diagonal),
+            self.point.gradient,
+            rtol=1e-3,
+            max_iter=250,
+        )
+        self.decrement = math.sqrt(max(0.0, float(np.vdot(v, self.point.gradient))))
+        self.promise(" by conjugate gradients")
+
+    def promise(self, how: str) -> None:
+        """State the Newton decrement and what a quadratic model makes of it."""
+        self.say(
+            f"the Newton decrement is {self.decrement:.2e}{how}, so a quadratic model promises a"
+            f" further decrease of {self.decrement**2 / 2:.2e}.",
+            proved=False,
+        )
+
+
+def _minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Point:
+    """Return the point after minimising over some rows of x by Newton's method."""
+    best = point
+    for _ in range(20):
+        if not len(free):
+            break
+        g = as_columns(best.gradient)[free]
+        if float(np.abs(g).max()) <= 4 * EPS:
+            break
+        hessian = problem.hessian(best, coordinates=free)
+        step = lstsq(hessian, -g.ravel())[0]  # singular along a constant across classes
+        x = best.x.copy()
+        as_columns(x)[free] += step.reshape(g.shape)
+        trial = problem.evaluate(x)
+        worse = trial.value > best.value + 8 * EPS * (1 + abs(best.value))
+        if worse or np.abs(as_columns(trial.gradient)[free]).max() >= np.abs(g).max():
+            break
+        best = trial
+    return best

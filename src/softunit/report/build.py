@@ -1,0 +1,255 @@
+"""Summaries of fitted estimators, through nothing but their public attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from softunit._typing import Array, Vector
+from softunit.certificate import Certificate
+from softunit.errors import InputError
+from softunit.report.measure import (
+    calibration,
+    confused_pairs,
+    deviations,
+    largest_coefficients,
+    tally,
+)
+from softunit.report.summary import FitSummary, Labels, Rows, Scatter
+from softunit.report.words import number, percent, shorten
+from softunit.solution import Solution
+
+MOST_COEFFICIENTS = 20
+MOST_PAIRS = 15
+LARGEST_MATRIX = 30
+MOST_POINTS = 2000
+
+
+class Fitted(Protocol):
+    """What both kinds of fitted estimator have."""
+
+    coef_: Any
+    solution_: Solution
+    certificate_: Certificate
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings by name."""
+
+
+class FittedClassifier(Fitted, Protocol):
+    """A fitted classifier of softunit's estimators."""
+
+    classes_: Any
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return probabilities of shape (n, K)."""
+
+
+class FittedRegressor(Fitted, Protocol):
+    """A fitted regressor of softunit's estimators."""
+
+    def predict(self, X: Any) -> Any:
+        """Return fitted values of shape (n,)."""
+
+
+def classifier_summary(
+    estimator: FittedClassifier,
+    X: Any,
+    y: Any,
+    *,
+    labels: Labels | None = None,
+    sample_weight: Any = None,
+) -> FitSummary:
+    """Return the summary of a fitted classifier on the rows it was fitted to.
+
+    Predictions stream in blocks of rows: no array with n times K entries is made.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array, sparse array or frame of shape (n, d)
+    y : array of shape (n,) or (n, K)
+        Labels or shares.
+    labels : Labels or None
+        Names and sentences that the estimator does not know.
+    sample_weight : array of shape (n,) or None
+        Only described; every row counts once in the measures.
+
+    Returns
+    -------
+    FitSummary
+    """
+    labels = labels or Labels()
+    X = _table(X)
+    classes = tuple(str(item) for item in np.asarray(estimator.classes_).tolist())
+    counts = tally(estimator, X, y)
+    pairs = confused_pairs(counts.confusion, classes, MOST_PAIRS)
+    pair = len(classes) == 2
+    about = f"probability of class {classes[1]}" if pair else "probability of the predicted class"
+    coef = np.atleast_2d(np.asarray(estimator.coef_))
+    shown = _coefficients(estimator, X, labels, classes[-1:] if len(coef) == 1 else classes)
+    return FitSummary(
+        title=labels.title or _title(estimator, labels),
+        objective=labels.objective or _classifier_objective(estimator),
+        scale="mean loss plus penalty",
+        solution=estimator.solution_,
+        certificate=estimator.certificate_,
+        data=_data(X, labels, classes, sample_weight),
+        settings=_settings(estimator),
+        measures=(
+            ("Accuracy", percent(counts.accuracy)),
+            ("Always the largest class", percent(counts.largest_class)),
+            ("Mean log loss", number(counts.log_loss / counts.rows)),
+        ),
+        classes=classes,
+        confusion=counts.confusion.toarray() if len(classes) <= LARGEST_MATRIX else None,
+        confused=pairs,
+        calibration=calibration(counts, about),
+        coefficients=shown.largest,
+        n_coefficients=coef.size,
+        effect=shown.effect,
+        notes=labels.notes,
+        repeat=labels.repeat,
+    )
+
+
+def regressor_summary(
+    estimator: FittedRegressor, X: Any, b: Any, *, labels: Labels | None = None
+) -> FitSummary:
+    """Return the summary of a fitted regressor on the rows it was fitted to.
+
+    Parameters
+    ----------
+    estimator : fitted regressor
+    X : array, sparse array or frame of shape (n, d)
+    b : array of shape (n,)
+        The target.
+    labels : Labels or None
+        Names and sentences that the estimator does not know.
+
+    Returns
+    -------
+    FitSummary
+    """
+    labels = labels or Labels()
+    X = _table(X)
+    # One call: a softmax over all rows couples them, so blocks would give another answer.
+    fitted = np.asarray(estimator.predict(X), dtype=np.float64).ravel()
+    target = np.asarray(b, dtype=np.float64).ravel()
+    if fitted.shape != target.shape:
+        raise InputError(
+            f"`b` must have one entry per row of X: got {target.shape} and {fitted.shape}."
+        )
+    residual = target - fitted
+    shown = _coefficients(estimator, X, labels, ("",))
+    return FitSummary(
+        title=labels.title or _title(estimator, labels),
+        objective=labels.objective or "1/2 |softmax(A x) - b|² + 1/2 |diag(w) A x|²",
+        scale="loss plus penalty",
+        solution=estimator.solution_,
+        certificate=estimator.certificate_,
+        data=_data(X, labels, (), None),
+        settings=_settings(estimator),
+        measures=(
+            ("Root mean squared residual", number(float(np.sqrt(np.mean(residual**2))))),
+            ("Largest residual", number(float(np.abs(residual).max()))),
+            ("Share of the variance explained", _explained(target, residual)),
+        ),
+        coefficients=shown.largest,
+        n_coefficients=int(np.asarray(estimator.coef_).size),
+        effect=shown.effect,
+        fit=_thin(target, fitted),
+        notes=labels.notes,
+        repeat=labels.repeat,
+    )
+
+
+def _table(X: Any) -> Any:
+    return X if hasattr(X, "shape") else np.asarray(X)
+
+
+def _explained(target: Vector, residual: Vector) -> str:
+    spread = float(np.sum((target - target.mean()) ** 2))
+    return percent(1.0 - float(residual @ residual) / spread) if spread > 0.0 else "undefined"
+
+
+def _thin(target: Vector, fitted: Vector) -> Scatter:
+    """Keep at most MOST_POINTS rows, spread evenly over the order of the target."""
+    rows = len(target)
+    if rows > MOST_POINTS:
+        places = np.linspace(0, rows - 1, MOST_POINTS).astype(int)
+        keep = np.argsort(target, kind="stable")[places]
+        target, fitted = target[keep], fitted[keep]
+    return Scatter(target, fitted, rows)
+
+
+def _title(estimator: object, labels: Labels) -> str:
+    name = type(estimator).__name__
+    return f"{name} on {labels.source}" if labels.source else name
+
+
+def _classifier_objective(estimator: Fitted) -> str:
+    C = estimator.get_params(deep=False).get("C", 1.0)
+    if np.isposinf(C):
+        return "mean over i of s_i loss_i, without penalty (C is infinite)"
+    return f"C · Σ s_i loss_i + 1/2 |W|², C = {number(C)}; values are divided by C · Σ s_i"
+
+
+def _data(X: Any, labels: Labels, classes: tuple[str, ...], weight: Any) -> Rows:
+    rows, columns = X.shape
+    described = [("Source", labels.source)] if labels.source else []
+    described += [("Rows", number(rows)), ("Columns", number(columns))]
+    if sparse.issparse(X):
+        described.append(("Storage", f"sparse, {percent(X.nnz / max(rows * columns, 1))} stored"))
+    if classes:
+        names = ", ".join(classes)
+        described.append(("Classes", f"{number(len(classes))}: {shorten(names, 80)}"))
+    if weight is not None:
+        total = float(np.sum(np.asarray(weight, dtype=np.float64)))
+        described.append(("Row weights", f"given, {number(total)} in all"))
+    return (*described, *labels.data)
+
+
+def _settings(estimator: Fitted) -> Rows:
+    settings = estimator.get_params(deep=False)
+    return tuple((name, _setting(value)) for name, value in settings.items() if name != "verbose")
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, (int, float)):
+        return number(float(value))
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}"
+    return shorten(value if isinstance(value, str) else repr(value), 60)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The coefficients that are shown, and what ranks them."""
+
+    largest: tuple[Any, ...]
+    effect: str
+
+
+def _coefficients(estimator: Fitted, X: Any, labels: Labels, classes: tuple[str, ...]) -> _Shown:
+    coef: Array = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
+    names = labels.feature_names or getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        names = [f"column {j}" for j in range(coef.shape[1])]
+    if len(names) != coef.shape[1]:
+        raise InputError(
+            f"`feature_names` must name each of the {coef.shape[1]} columns; got {len(names)}."
+        )
+    spread = deviations(X)
+    effect = (
+        "coefficient"
+        if spread is None
+        else "coefficient times the standard deviation of its column"
+    )
+    features = tuple(str(name) for name in names)
+    return _Shown(largest_coefficients(coef, spread, features, classes, MOST_COEFFICIENTS), effect)

@@ -1,0 +1,157 @@
+"""What a report says about a fit, as plain data: the page and the terminal print the same facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from softunit._typing import Array, Vector
+from softunit.certificate import Certificate
+from softunit.solution import Solution
+
+Rows = tuple[tuple[str, str], ...]
+"""Label and value, both as text."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the builders of a summary cannot read off an estimator.
+
+    Attributes
+    ----------
+    title : str
+        Headline; empty for the name of the estimator and the source.
+    source : str
+        Where the data came from, usually the name of a file.
+    feature_names : tuple of str or None
+        Names of the columns that were fitted; None for the estimator's ``feature_names_in_``, or
+        numbers.
+    objective : str
+        The formula in plain text; empty for the estimator's usual one.
+    data : tuple of (label, value)
+        Rows added to the description of the data, such as missing values filled.
+    notes : tuple of str
+        Warnings, as sentences.
+    repeat : str
+        The command or call that repeats the fit.
+    """
+
+    title: str = ""
+    source: str = ""
+    feature_names: tuple[str, ...] | None = None
+    objective: str = ""
+    data: Rows = ()
+    notes: tuple[str, ...] = ()
+    repeat: str = ""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin of a reliability diagram: mean confidence, observed frequency, rows."""
+
+    confidence: float
+    observed: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far predicted probabilities can be believed.
+
+    Attributes
+    ----------
+    bins : tuple of Bin
+        Ten equal bins of the probability, in order; the observed frequency of an empty one is nan.
+    error : float
+        Expected calibration error: the mean over rows of |observed - confidence| of their bins.
+    about : str
+        Which probability is meant.
+    """
+
+    bins: tuple[Bin, ...]
+    error: float
+    about: str
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """One coefficient: its column, its class ("" if there is only one), and how much it matters.
+
+    `effect` is the coefficient times the standard deviation of its column where that is known,
+    and the coefficient itself elsewhere; `FitSummary.effect` says which.
+    """
+
+    feature: str
+    label: str
+    value: float
+    effect: float
+
+
+@dataclass(frozen=True)
+class Confused:
+    """Two classes that are taken for each other: rows of `truth` predicted as `predicted`."""
+
+    truth: str
+    predicted: str
+    count: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Target against fitted value, thinned: two arrays of shape (m,), and the rows in all."""
+
+    target: Vector
+    fitted: Vector
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class FitSummary:
+    """Everything a report says about one fit, as plain data.
+
+    Attributes
+    ----------
+    title, objective, repeat : str
+    scale : str
+        What the objective's value is measured in, such as "mean over the rows".
+    data, settings, measures : tuple of (label, value)
+        The data; the settings of the estimator; how well the fitted rows are predicted.
+    solution : Solution
+    certificate : Certificate
+    classes : tuple of str
+        Empty for regressors.
+    confusion : ndarray of shape (K, K) or None
+        Rows counted by true class (down) and predicted class (across); None for many classes.
+    confused : tuple of Confused
+        The pairs of classes most often taken for each other, the most frequent first.
+    calibration : Calibration or None
+    coefficients : tuple of Coefficient
+        The ones of largest effect, the largest first.
+    n_coefficients : int
+        How many there are in all.
+    effect : str
+        What `Coefficient.effect` is.
+    fit : Scatter or None
+        Regressors only.
+    notes : tuple of str
+        Warnings, as sentences.
+    """
+
+    title: str
+    objective: str
+    solution: Solution
+    certificate: Certificate
+    scale: str = ""
+    data: Rows = ()
+    settings: Rows = ()
+    measures: Rows = ()
+    classes: tuple[str, ...] = ()
+    confusion: Array | None = None
+    confused: tuple[Confused, ...] = ()
+    calibration: Calibration | None = None
+    coefficients: tuple[Coefficient, ...] = ()
+    n_coefficients: int = 0
+    effect: str = "coefficient"
+    fit: Scatter | None = None
+    notes: tuple[str, ...] = field(default=())
+    repeat: str = ""

@@ -1,0 +1,122 @@
+"""The report for the terminal: the facts of the page, in a compact table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from softunit.errors import MissingExtraError
+from softunit.report.summary import FitSummary, Rows
+from softunit.report.words import (
+    aligned,
+    counted,
+    headline,
+    key_figures,
+    number,
+    percent,
+    plain,
+    sentence,
+    shorten,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.table import Table
+
+TOP_COEFFICIENTS = 5
+TOP_PAIRS = 3
+WIDTH = 28
+_STYLES = {"proved": "green", "estimated": "yellow", "note": "yellow"}
+
+
+def render_text(summary: FitSummary, console: Console) -> None:
+    """Print the summary of a fit to a rich console."""
+    console.print(summary_table(summary))
+
+
+def summary_table(summary: FitSummary) -> Group:
+    """Return the summary of a fit as something that rich prints, from 60 columns up.
+
+    Every name goes in as text, never as rich's markup, with control characters written out.
+
+    Raises
+    ------
+    MissingExtraError
+        If rich is not installed.
+    """
+    try:
+        from rich.console import Group, RenderableType
+        from rich.text import Text
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the summary table", "cli") from error
+
+    colour = "green" if summary.solution.converged else "yellow"
+    parts: list[RenderableType] = [
+        Text(plain(shorten(summary.title, 200)), style="bold"),
+        Text.assemble((f"{headline(summary)}. ", f"bold {colour}"), plain(verdict(summary))),
+    ]
+    for name, rows in _sections(summary):
+        parts += [Text(), Text(name, style="bold underline"), _table(rows)]
+    return Group(*parts)
+
+
+def _sections(summary: FitSummary) -> Iterator[tuple[str, Rows]]:
+    """Yield the name and the rows of each section that has any."""
+    figures = tuple(
+        (figure.label, f"{figure.value} ({figure.note})" if figure.note else figure.value)
+        for figure in key_figures(summary)
+    )
+    statements = tuple(
+        ("proved" if statement.proved else "estimated", sentence(statement.text))
+        for statement in summary.certificate.statements
+    )
+    sections = {
+        "Fit": figures,
+        "Certificate": statements,
+        "Data": summary.data,
+        "On the fitted rows": (*summary.measures, *_calibration_row(summary)),
+        "Largest coefficients": _coefficient_rows(summary),
+        "Most confused": _pair_rows(summary),
+        "Notes": tuple(("note", text) for text in summary.notes),
+    }
+    return ((name, rows) for name, rows in sections.items() if rows)
+
+
+def _calibration_row(summary: FitSummary) -> Rows:
+    if summary.calibration is None:
+        return ()
+    return (("Calibration error", f"{number(100 * summary.calibration.error, 3)} points"),)
+
+
+def _coefficient_rows(summary: FitSummary) -> Rows:
+    return tuple(
+        (f"{item.feature} ({item.label})" if item.label else item.feature, aligned(item.value))
+        for item in summary.coefficients[:TOP_COEFFICIENTS]
+    )
+
+
+def _pair_rows(summary: FitSummary) -> Rows:
+    return tuple(
+        (
+            f"{pair.truth} as {pair.predicted}",
+            f"{counted(pair.count, 'row')} ({percent(pair.share)} of its class)",
+        )
+        for pair in summary.confused[:TOP_PAIRS]
+    )
+
+
+def _table(rows: Rows) -> Table:
+    """Return labels and values in two columns that fold at the width of the terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    marks = all(label in _STYLES for label, _ in rows)
+    # One width for the labels of all sections of facts, so that their values line up.
+    table.add_column(overflow="fold", min_width=0 if marks else WIDTH, max_width=WIDTH)
+    table.add_column(overflow="fold", ratio=1)
+    for label, value in rows:
+        style = _STYLES.get(label, "dim")
+        table.add_row(Text(plain(label), style=style), Text(plain(value)))
+    return table

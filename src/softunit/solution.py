@@ -1,0 +1,156 @@
+"""Where a run ended: its status with advice, its history, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Self
+
+from softunit._typing import Array
+from softunit.errors import NotConvergedError
+
+
+class Status(Enum):
+    """How a run ended; the value is a sentence of advice."""
+
+    RUNNING = "The run goes on."
+    CONVERGED = "The largest entry of the gradient is within the tolerance."
+    MAX_ITER = (
+        "The iteration limit was reached before the tolerance. Raise `max_iter`, choose a solver"
+        " that uses curvature (Newton), scale the columns of A, or add ridge."
+    )
+    ROUNDING = (
+        "No further step lowers the objective in double precision, yet the gradient is above the"
+        " tolerance: it has reached the rounding error of the data. Usual causes: columns of very"
+        " different size, or scores in the thousands. Scale the columns, or raise `tol`."
+    )
+    NO_DESCENT = (
+        "No step along the search direction lowered the objective. Either the unit's gradient is"
+        " wrong, or the objective is not finite near this point. Start elsewhere or add ridge."
+    )
+    SEPARABLE = (
+        "The classes are separable: the loss falls towards its infimum as the coefficients grow"
+        " without bound, so there is no optimum. Use a finite C (ridge), or drop the columns that"
+        " separate."
+    )
+    STOPPED = "A callback asked to stop before the tolerance was reached."
+
+    @property
+    def advice(self) -> str:
+        """The sentence that goes with this status."""
+        return self.value
+
+
+@dataclass
+class Cost:
+    """What a run has consumed; every count is cumulative.
+
+    Attributes
+    ----------
+    products : float
+        Products with the design or its transpose, per pass over all its rows and all columns of
+        scores; a pass over a share of the rows counts as that share.
+    rows : int
+        Rows of the design read.
+    values, gradients, curvatures : int
+        Evaluations of the unit over all rows.
+    """
+
+    products: float = 0.0
+    rows: int = 0
+    values: int = 0
+    gradients: int = 0
+    curvatures: int = 0
+
+    def copy(self) -> Cost:
+        """Return an independent copy."""
+        return Cost(**{item.name: getattr(self, item.name) for item in fields(self)})
+
+    def since(self, start: Cost) -> Cost:
+        """Return what has been consumed since `start`, an earlier copy of this object."""
+        names = [item.name for item in fields(self)]
+        return Cost(**{name: getattr(self, name) - getattr(start, name) for name in names})
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the history, written after each iteration (0 is the start).
+
+    Attributes
+    ----------
+    iteration : int
+    value : float
+        The objective.
+    gradient_norm : float
+        What is compared with `tol`; see `softunit.minimize`.
+    seconds : float
+        Since the start of the run.
+    products : float
+        Products with the design so far.
+    """
+
+    iteration: int
+    value: float
+    gradient_norm: float
+    seconds: float
+    products: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a run ended.
+
+    Attributes
+    ----------
+    x : ndarray of shape (d,) or (d, K)
+        The best point found.
+    value : float
+        The objective there: mean loss plus penalty for rowwise units, the loss itself plus
+        penalty for units that couple all rows.
+    gradient_norm : float
+        What was compared with `tol`; see `softunit.minimize`.
+    status : Status
+    n_iter : int
+    history : tuple of Record
+    seconds : float
+    cost : Cost
+    solver : str
+        Name of the solver that ran.
+    tol : float
+    """
+
+    x: Array
+    value: float
+    gradient_norm: float
+    status: Status
+    n_iter: int
+    history: tuple[Record, ...]
+    seconds: float
+    cost: Cost = field(default_factory=Cost)
+    solver: str = ""
+    tol: float = 0.0
+
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was reached."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def message(self) -> str:
+        """One sentence on how the run ended, with its figures, and the advice of its status."""
+        return (
+            f"{self.solver or 'The run'} stopped after {self.n_iter} iterations with largest"
+            f" gradient entry {self.gradient_norm:.2e} (tol {self.tol:.0e}). {self.status.advice}"
+        )
+
+    def raise_if_failed(self) -> Self:
+        """Return the solution itself, or raise.
+
+        Raises
+        ------
+        NotConvergedError
+            If the tolerance was not reached; the message holds the advice.
+        """
+        if not self.converged:
+            raise NotConvergedError(self.message)
+        return self

@@ -1,0 +1,20 @@
+"""Solvers: frozen settings with a start and a step."""
+
+from softunit.solvers.auto import SOLVERS, resolve_solver
+from softunit.solvers.base import Solver
+from softunit.solvers.gradient_descent import GradientDescent
+from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewton
+from softunit.solvers.lbfgs import LBFGS
+from softunit.solvers.newton import Newton
+from softunit.solvers.search import Search
+
+__all__ = [
+    "LBFGS",
+    "SOLVERS",
+    "GradientDescent",
+    "GradientRegularizedNewton",
+    "Newton",
+    "Search",
+    "Solver",
+    "resolve_solver",
+]

@@ -1,0 +1,61 @@
+"""What every solver offers: settings, a start and a step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from softunit.errors import NeedsError
+from softunit.problem import FORM_LIMIT, Point, Problem
+from softunit.solution import Status
+
+
+class State(Protocol):
+    """What one step hands to the next; every state knows the current point."""
+
+    @property
+    def point(self) -> Point:
+        """Where the solver stands."""
+        ...
+
+
+S = TypeVar("S", bound=State)
+
+
+class Solver(ABC, Generic[S]):
+    """Frozen settings with `init` and `step`; the loop is not its business.
+
+    Subclasses are frozen dataclasses. They hold no loop over iterations, no tolerance and no
+    printing: `softunit.minimize` does that.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    """A subset of value, gradient, curvature, formed_hessian, rows."""
+
+    @abstractmethod
+    def init(self, problem: Problem, point: Point) -> S:
+        """Return the state at the start."""
+
+    @abstractmethod
+    def step(self, problem: Problem, state: S) -> tuple[S, Status]:
+        """Return the next state, and RUNNING or why there is none."""
+
+    def check(self, problem: Problem) -> None:
+        """Compare what the solver needs with what the problem offers.
+
+        Raises
+        ------
+        NeedsError
+            Naming the solver, the unit, what is missing, and which solvers would do.
+        """
+        if "formed_hessian" in self.needs and problem.size > FORM_LIMIT:
+            raise NeedsError(
+                f"{type(self).__name__} forms the Hessian, and {problem.size} parameters (shape"
+                f" {problem.shape}) are more than {FORM_LIMIT}. Newton, LBFGS and GradientDescent"
+                " would do."
+            )
+        if "rows" in self.needs and not problem.unit.rowwise:
+            raise NeedsError(
+                f"{type(self).__name__} samples rows, but {type(problem.unit).__name__} couples"
+                " all rows. Newton, GradientRegularizedNewton, LBFGS and GradientDescent would do."
+            )

@@ -1,0 +1,125 @@
+"""CSV, TSV, Parquet and Arrow files, read by pyarrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from softunit.errors import FileError, MissingExtraError
+from softunit.tables.names import cut, show
+from softunit.tables.table import Table
+
+# What pandas calls the row index when it writes one as a column.
+_INDEX_COLUMN = re.compile(r"__index_level_\d+__")
+
+
+def load_pyarrow(part: str = "reading tables") -> Any:
+    """Return the module pyarrow, which `part` needs.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise MissingExtraError(part, "cli") from error
+    return pyarrow
+
+
+def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) -> Table:
+    """Read a CSV or TSV file, unpacked on the way if its name ends in .gz."""
+    pyarrow = load_pyarrow()
+    from pyarrow import csv
+
+    def read(use_threads: bool) -> Any:
+        return csv.read_csv(
+            str(path),
+            read_options=csv.ReadOptions(use_threads=use_threads),
+            parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                strings_can_be_null=True,
+                # "NA" in quotes is a text, as is "": so a level of that name can be written.
+                quoted_strings_can_be_null=False,
+                column_types={name: pyarrow.string() for name in text},
+            ),
+        )
+
+    try:
+        data = read(True)
+    except pyarrow.ArrowInvalid:
+        # Threads do not know which row they are at; one alone names it in its error.
+        data = _read_naming_row(read, path)
+    try:
+        table = _as_table(data, path)
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{path} has column names that are not UTF-8: save the file as UTF-8."
+        ) from error
+    _check_delimiter(table, path, delimiter)
+    return table
+
+
+def _read_naming_row(read: Any, path: Path) -> Any:
+    """Read again with one thread and pass on the row that its error names."""
+    try:
+        return read(False)
+    except ValueError as error:
+        raise FileError(
+            f"{path} is not a table: {cut(error)} (row 1 is the line of names). Give each row as"
+            " many cells as there are names, with quotes around cells that hold the delimiter."
+        ) from error
+
+
+def _check_delimiter(table: Table, path: Path, delimiter: str) -> None:
+    """Refuse a file of one column whose name shows that another delimiter was meant."""
+    if len(table.names) != 1:
+        return
+    for other, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+        if other != delimiter and other in table.names[0]:
+            raise FileError(
+                f"{path} has one column, called {show(table.names[0])}: its cells seem to be"
+                f" separated by {word}. Separate them by"
+                f" {'commas' if delimiter == ',' else 'tabs'}, or give the file its true format."
+            )
+
+
+def read_parquet(path: Path) -> Table:
+    """Read a Parquet file."""
+    load_pyarrow()
+    from pyarrow import parquet
+
+    # Not parquet.read_table: that would add columns from folder names such as "year=2020".
+    with parquet.ParquetFile(str(path), page_checksum_verification=True) as file:
+        return _as_table(file.read(), path)
+
+
+def read_arrow(path: Path) -> Table:
+    """Read an Arrow or Feather file, or an Arrow stream; the first bytes tell which."""
+    pyarrow = load_pyarrow()
+    with open(path, "rb") as head:
+        magic = head.read(6)
+    if magic.startswith(b"FEA1"):
+        raise FileError(
+            f"{path} is Feather version 1, which is no longer read: write it as version 2, Parquet"
+            " or CSV."
+        )
+    with pyarrow.OSFile(str(path), "rb") as source:
+        opened = pyarrow.ipc.open_file if magic == b"ARROW1" else pyarrow.ipc.open_stream
+        with opened(source) as reader:
+            data = reader.read_all()
+    # Offsets and indices come from the file: wrong ones would be read past the end of a buffer.
+    data.validate(full=True)
+    return _as_table(data, path)
+
+
+def _as_table(data: Any, path: Path) -> Table:
+    """Wrap a pyarrow Table, without the row index that pandas may have written as a column."""
+    kept = [
+        index for index, name in enumerate(data.column_names) if not _INDEX_COLUMN.fullmatch(name)
+    ]
+    data = data.select(kept)
+    return Table(tuple(data.column_names), data.num_rows, source=str(path), arrow=data)

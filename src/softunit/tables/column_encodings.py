@@ -1,0 +1,122 @@
+"""How one column of a table becomes columns of a design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from sklearn.preprocessing import OneHotEncoder
+
+from softunit._typing import Array, Vector
+from softunit.errors import InputError
+from softunit.tables.arrow_files import load_pyarrow
+from softunit.tables.columns import (
+    as_numbers,
+    as_text,
+    missing_rows,
+    refuse_infinite,
+    refuse_missing,
+)
+from softunit.tables.names import listed, rows, show
+from softunit.tables.table import Table
+
+Unknown: TypeAlias = Literal["error", "other"]
+
+WISH = "fill them, drop those rows, or fit the model with --impute mean|median|most-frequent"
+"""What a sentence about missing values asks for."""
+
+
+@dataclass(frozen=True)
+class NumericColumn:
+    """A column of numbers.
+
+    Attributes
+    ----------
+    name : str
+    fill : float or None
+        What stands in for a missing value; None refuses them.
+    """
+
+    name: str
+    fill: float | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The name itself."""
+        return (self.name,)
+
+    def values(self, table: Table) -> Vector:
+        """Return the column of `table`, shape (n,), filled and finite."""
+        values = as_numbers(table.column(self.name, role="which the model needs"), self.name)
+        refuse_infinite(values, self.name)
+        missing = missing_rows(values)
+        if self.fill is None:
+            refuse_missing(missing, self.name, WISH)
+        elif missing.any():
+            values = np.where(missing, self.fill, values)
+        return values
+
+
+@dataclass(frozen=True)
+class CategoricalColumn:
+    """A column of labels, one column of the design for each level.
+
+    Attributes
+    ----------
+    name : str
+    levels : tuple of str
+        Sorted.
+    fill : str or None
+        The level that stands in for a missing value; None refuses them.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    fill: str | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name for each level, such as "colour=red"."""
+        return tuple(f"{self.name}={level}" for level in self.levels)
+
+    def codes(self, table: Table, unknown: Unknown) -> Array:
+        """Return which level each row of `table` has, shape (n,); -1 for a level never seen."""
+        import pyarrow.compute as pc
+
+        pyarrow = load_pyarrow()
+        text = as_text(table.column(self.name, role="which the model needs"), self.name)
+        missing = missing_rows(text)
+        if self.fill is None:
+            refuse_missing(missing, self.name, WISH)
+        else:
+            text = text.fill_null(self.fill)
+        found = pc.index_in(text, value_set=pyarrow.array(self.levels, pyarrow.string()))
+        codes = np.asarray(found.fill_null(-1).to_numpy())
+        if unknown == "error":
+            self._refuse_unseen(text, codes < 0)
+        return codes
+
+    def _refuse_unseen(self, text: Any, unseen: Array) -> None:
+        """Raise InputError with the levels, count and first row if any level was never seen."""
+        count = int(np.count_nonzero(unseen))
+        if count:
+            values = sorted(text.filter(load_pyarrow().array(unseen)).unique().to_pylist())
+            found = rows(count, int(np.argmax(unseen)), "row")
+            raise InputError(
+                f"Column {show(self.name)} holds {listed(values, 5)}, never seen when the model"
+                f" was fitted ({found}). Its levels are {listed(self.levels, 10)}. Correct the"
+                ' table, or let unseen levels count as none of them with unknown="other"'
+                " (--unknown other)."
+            )
+
+    def one_hot(self, table: Table, unknown: Unknown) -> Any:
+        """Return the CSR matrix of shape (n, levels) with at most a single 1 in each row."""
+        # The encoder gets codes, not strings: a million strings would become Python objects.
+        categories = [np.arange(len(self.levels))]
+        encoder = OneHotEncoder(categories=categories, handle_unknown="ignore")
+        codes = self.codes(table, unknown)[:, None]
+        return encoder.fit(codes[:1] * 0).transform(codes)
+
+
+Column: TypeAlias = NumericColumn | CategoricalColumn

@@ -1,0 +1,177 @@
+"""Learning an encoding from the table that a model is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from softunit.errors import InputError
+from softunit.tables.column_encodings import CategoricalColumn, Column, NumericColumn, Unknown
+from softunit.tables.columns import (
+    as_numbers,
+    as_text,
+    column_kind,
+    missing_rows,
+    refuse_infinite,
+    refuse_missing,
+)
+from softunit.tables.encoding import Encoding
+from softunit.tables.matrices import (
+    fill_matrix,
+    matrix_fills,
+    refuse_infinite_entries,
+    select_columns,
+)
+from softunit.tables.names import listed, show
+from softunit.tables.table import Table
+
+Impute: TypeAlias = Literal["mean", "median", "most-frequent"]
+
+# Below so many levels a column with few repeats is a small table, not yet an identifier.
+_FEW_LEVELS = 50
+
+
+def fit_encoding(
+    table: Table,
+    *,
+    target: str | None,
+    drop: Collection[str] = (),
+    weights: str | None = None,
+    offset: str | None = None,
+    impute: Impute | None = None,
+    unknown: Unknown = "error",
+    max_levels: int = 1000,
+) -> Encoding:
+    """Return the encoding of all columns of a table but those that have another role.
+
+    Numbers and booleans are taken as they are; text and dictionary columns become one column of
+    zeros and ones for each level.
+
+    Parameters
+    ----------
+    table : Table
+    target : str or None
+        The column to predict.
+    drop : collection of str, default=()
+        Columns to leave out.
+    weights, offset : str, default=None
+        Columns with row weights and offsets.
+    impute : {"mean", "median", "most-frequent"}, default=None
+        What stands in for missing values, now and at prediction; in text columns it is always the
+        most frequent level. None refuses them.
+    unknown : {"error", "other"}, default="error"
+        Whether `apply` refuses a level never seen, or counts it as none of the levels.
+    max_levels : int, default=1000
+        A text column with more levels is refused.
+
+    Returns
+    -------
+    Encoding
+
+    Raises
+    ------
+    InputError
+        If a named column is not there, no column is left, or a column cannot be used: it has
+        missing or infinite values, no values, dates, nested values, or looks like an identifier.
+    """
+    _check_option("impute", impute, (None, *get_args(Impute)))
+    _check_option("unknown", unknown, get_args(Unknown))
+    roles = {"target": target, "weights": weights, "offset": offset}
+    taken = {name: role for role, name in roles.items() if name is not None}
+    for name, role in [*taken.items(), *((name, "to drop") for name in drop)]:
+        table.column(name, role=role)
+    left_out = {*taken, *drop} if table.target is None else {*taken, *drop, table.names[-1]}
+    names = [name for name in table.names if name not in left_out]
+    if not names:
+        raise InputError(
+            f"No column of {table.source} is left to fit with: all of {listed(table.names)} are"
+            " the target, weights, offset or dropped."
+        )
+    if table.matrix is not None:
+        return Encoding(_fit_matrix(table, names, impute), unknown)
+    columns = tuple(_fit_column(table, name, impute, max_levels) for name in names)
+    return Encoding(columns, unknown)
+
+
+def _check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Refuse a value that is not among those allowed."""
+    if value not in allowed:
+        raise InputError(f"`{name}` must be one of {listed(allowed)}; got {show(value)}.")
+
+
+def _fit_matrix(table: Table, names: list[str], impute: Impute | None) -> tuple[Column, ...]:
+    """Encode the columns of an NPZ or svmlight table, all of them numbers."""
+    matrix = select_columns(table, names)
+    refuse_infinite_entries(matrix, names)
+    if impute is None:
+        fill_matrix(matrix, names, dict.fromkeys(names), _wish())
+        return tuple(NumericColumn(name) for name in names)
+    fills = matrix_fills(matrix, names, impute.replace("-", "_"))
+    return tuple(
+        NumericColumn(name, fill) for name, fill in zip(names, fills.tolist(), strict=True)
+    )
+
+
+def _fit_column(table: Table, name: str, impute: Impute | None, max_levels: int) -> Column:
+    """Encode one column of a CSV, Parquet or Arrow table."""
+    column = table.column(name)
+    kind = column_kind(column, name)
+    if kind == "empty" or column.null_count == table.n_rows:
+        raise InputError(
+            f"Column {show(name)} has no values at all: drop it (--drop {show(name)})."
+        )
+    if kind in ("text", "dictionary"):
+        return _fit_categorical(column, name, impute, max_levels)
+    values = as_numbers(column, name)
+    refuse_infinite(values, name)
+    missing = missing_rows(values)
+    if impute is None:
+        refuse_missing(missing, name, _wish())
+        return NumericColumn(name)
+    fills = matrix_fills(values[:, None], [name], impute.replace("-", "_"))
+    return NumericColumn(name, float(fills[0]))
+
+
+def _fit_categorical(
+    column: Any, name: str, impute: Impute | None, max_levels: int
+) -> CategoricalColumn:
+    """Encode a column of labels."""
+    text = as_text(column, name)
+    if impute is None:
+        refuse_missing(missing_rows(text), name, _wish())
+    present = text.drop_null()
+    counted = present.value_counts()
+    _check_levels(len(counted), len(present), name, max_levels)
+    levels = counted.field("values").to_pylist()
+    order = sorted(range(len(levels)), key=levels.__getitem__)
+    fill = None
+    if impute is not None:
+        # The first of the largest counts in sorted order, so that ties do not depend on the rows.
+        counts = counted.field("counts").to_numpy()[order]
+        fill = levels[order[int(np.argmax(counts))]]
+    return CategoricalColumn(name, tuple(levels[index] for index in order), fill)
+
+
+def _check_levels(levels: int, n_rows: int, name: str, max_levels: int) -> None:
+    """Refuse a column whose levels are too many, or hardly ever repeat."""
+    if levels > _FEW_LEVELS and levels > n_rows / 2:
+        raise InputError(
+            f"Column {show(name)} has {levels:,} different texts in {n_rows:,} rows: it looks like"
+            " an identifier or free text, of which nothing can be learned. Drop it (--drop"
+            f" {show(name)})."
+        )
+    if levels > max_levels:
+        raise InputError(
+            f"Column {show(name)} has {levels:,} different texts; at most {max_levels:,} are"
+            f" encoded (max_levels). Merge rare ones, or drop the column (--drop {show(name)})."
+        )
+
+
+def _wish() -> str:
+    """Return what to do about missing values at the fit."""
+    return (
+        'drop those rows or the column, or fill them with impute="mean", "median" or'
+        ' "most-frequent" (--impute)'
+    )

@@ -1,0 +1,92 @@
+"""What every unit offers: value, gradient and curvature in score space."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from softunit._typing import Array, Kind, Vector
+from softunit.curvature import Curvature
+
+SOFTMAX_SECOND = 0.272167
+"""sqrt(2) / (3 sqrt(3)), rounded up: |sum_k v_k Hess softmax_k| <= this * |v| (MATH dossier 1.6)."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is known of a unit's loss for every score: the facts a certificate rests on.
+
+    Attributes
+    ----------
+    convex : bool
+    lower : float
+        The loss is nowhere smaller.
+    lowest, highest : float
+        Eigenvalues of the curvature lie in [lowest, highest] in score space.
+    lipschitz : float
+        |D^3[v, v, v]| <= lipschitz |v|^3 in score space; inf where none is known.
+    concordance : float
+        |D^3[u, u, v]| <= concordance * max_i |v_i| * D^2[u, u], with |v_i| the 2-norm of the
+        scores of row i (quasi-self-concordance); inf where it does not hold.
+    """
+
+    convex: bool
+    lower: float = -math.inf
+    lowest: float = -math.inf
+    highest: float = math.inf
+    lipschitz: float = math.inf
+    concordance: float = math.inf
+
+
+class Unit(ABC):
+    """A loss of scores z and a target, summed over rows.
+
+    Units know z, never A or x. All methods take row weights s of shape (n,), None meaning one.
+    Subclasses are frozen dataclasses.
+    """
+
+    rowwise: ClassVar[bool]
+    """Whether rows are independent: then they may be streamed in blocks and subsampled."""
+
+    shift_invariant: ClassVar[bool] = False
+    """Whether one constant added to all scores of a group changes nothing."""
+
+    @abstractmethod
+    def check(self, target: object, n: int) -> Array:
+        """Return the target as an array fit for the other methods.
+
+        Raises
+        ------
+        InputError
+            If its shape does not match n rows or its entries make no sense for this unit.
+        """
+
+    def columns(self, target: Array) -> int | None:
+        """Return the columns of scores that the target calls for; None means scores (n,)."""
+        return None
+
+    @abstractmethod
+    def value(self, z: Array, target: Array, weights: Vector | None = None) -> float:
+        """Return the loss."""
+
+    def gradient(self, z: Array, target: Array, weights: Vector | None = None) -> Array:
+        """Return the derivative of the loss by z, of the shape of z."""
+        return self.value_gradient(z, target, weights)[1]
+
+    @abstractmethod
+    def value_gradient(
+        self, z: Array, target: Array, weights: Vector | None = None
+    ) -> tuple[float, Array]:
+        """Return the loss and its derivative by z, from one evaluation of the exponentials."""
+
+    @abstractmethod
+    def curvature(
+        self, z: Array, target: Array, weights: Vector | None = None, *, kind: Kind = "exact"
+    ) -> Curvature:
+        """Return the second derivative by z as an object with products."""
+
+    @abstractmethod
+    def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
+        """Return what is known of the loss for every z."""

@@ -1,0 +1,175 @@
+"""Rowwise softmax under log loss: multinomial logistic regression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit
+
+from softunit._checks import check_count, check_shares
+from softunit._numeric import softplus
+from softunit._typing import Array, Kind, Matrix, Vector
+from softunit.curvature import Curvature, Diagonal, RowSoftmax
+from softunit.errors import InputError
+from softunit.units.base import Bounds, Unit
+
+
+@dataclass(frozen=True)
+class Multinomial(Unit):
+    """Log loss of a softmax in every row.
+
+    With P = rowwise softmax(z) and Y the target as shares (n, K), s the row weights::
+
+        value     = sum_i s_i [ log sum_k exp(z_ik) - sum_k Y_ik z_ik ]
+        gradient  = s * (P - Y)
+        curvature = s_i (diag(p_i) - p_i p_i') in row i
+
+    Scores of shape (n,) mean two classes with the first score held at zero: then P is the
+    logistic function of z. Otherwise scores have one column for each class, and adding a constant
+    to a row changes nothing.
+
+    Parameters
+    ----------
+    n_classes : int or None, default None
+        K; None takes it from the target: its largest label plus one, or its columns.
+
+    Notes
+    -----
+    Source: MATH dossier section 10; the Hessian-product and Boehning's bound are from
+    D. Boehning (1992), "Multinomial logistic regression algorithm".
+    """
+
+    n_classes: int | None = None
+    rowwise: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+
+    def check(self, target: object, n: int) -> Array:
+        """Return labels as int64 (n,) with entries 0 to K - 1, or shares as float64 (n, K).
+
+        Raises
+        ------
+        InputError
+            If the shape does not match, a label is negative, not whole or beyond `n_classes`, or
+            shares are negative or do not sum to one.
+        """
+        array = np.asarray(target)
+        if array.ndim == 2:
+            shares = check_shares(array, n)
+            if self.n_classes is not None and shares.shape[1] != self.n_classes:
+                raise InputError(
+                    f"shares have {shares.shape[1]} columns, but `n_classes` is {self.n_classes}."
+                )
+            return shares
+        return self._check_labels(array, n)
+
+    def _check_labels(self, labels: Array, n: int) -> Array:
+        if labels.shape != (n,):
+            raise InputError(
+                f"labels have shape {labels.shape}, but A has {n} rows: they must be ({n},)."
+            )
+        if labels.dtype.kind not in "iub":
+            raise InputError(
+                f"labels must be whole numbers 0 to K - 1; got dtype {labels.dtype}. Use"
+                " SoftmaxClassifier for labels of any type, or an (n, K) array of shares."
+            )
+        low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+        top = None if self.n_classes is None else check_count("n_classes", self.n_classes, least=2)
+        if low < 0 or (top is not None and high >= top):
+            allowed = "0 to K - 1" if top is None else f"0 to {top - 1}"
+            raise InputError(f"labels must lie in {allowed}; got {low if low < 0 else high}.")
+        if top is None and high == 0:
+            raise InputError("one class only: all labels are 0. Give `n_classes` or more data.")
+        return labels.astype(np.int64, copy=False)
+
+    def columns(self, target: Array) -> int | None:
+        """Return K, or None for two classes, which need one score."""
+        if self.n_classes is not None:
+            k = self.n_classes
+        else:
+            k = target.shape[1] if target.ndim == 2 else int(target.max()) + 1
+        return None if k == 2 else k
+
+    def value(self, z: Array, target: Array, weights: Vector | None = None) -> float:
+        """Return the weighted sum of log losses for scores (n,) or (n, K)."""
+        if z.ndim == 1:
+            return _total(softplus(z) - _second(target) * z, weights)
+        shifted = z - z.max(axis=1, keepdims=True)
+        own = _own_scores(shifted, target)
+        np.exp(shifted, out=shifted)
+        return _total(np.log(shifted.sum(axis=1)) - own, weights)
+
+    def value_gradient(
+        self, z: Array, target: Array, weights: Vector | None = None
+    ) -> tuple[float, Array]:
+        """Return the loss and s * (P - Y), of the shape of z."""
+        if z.ndim == 1:
+            y = _second(target)
+            value = _total(softplus(z) - y * z, weights)
+            gradient = expit(z) - y
+            return value, gradient if weights is None else weights * gradient
+        p = z - z.max(axis=1, keepdims=True)
+        own = _own_scores(p, target)
+        np.exp(p, out=p)
+        sums = p.sum(axis=1)
+        value = _total(np.log(sums) - own, weights)
+        p /= sums[:, None]
+        if target.ndim == 2:
+            p -= target
+        else:
+            p[np.arange(len(p)), target] -= 1.0
+        if weights is not None:
+            p *= weights[:, None]
+        return value, p
+
+    def curvature(
+        self, z: Array, target: Array, weights: Vector | None = None, *, kind: Kind = "exact"
+    ) -> Curvature:
+        """Return the Hessian by z; both kinds are the same for this loss."""
+        if z.ndim == 1:
+            w = expit(z) * expit(-z)
+            return Diagonal(w if weights is None else weights * w)
+        return RowSoftmax(self.probabilities(z), weights)
+
+    @staticmethod
+    def probabilities(z: Array) -> Matrix:
+        """Return P, shape (n, K), for scores (n, K) or for two classes (n,)."""
+        if z.ndim == 1:
+            return np.stack([expit(-z), expit(z)], axis=1)
+        p = z - z.max(axis=1, keepdims=True)
+        np.exp(p, out=p)
+        p /= p.sum(axis=1, keepdims=True)
+        return np.asarray(p)
+
+    def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
+        """Return: convex, nonnegative, curvature at most s/2 (s/4 for one score).
+
+        The range of a row is at most sqrt(2) times its norm, hence the concordance.
+        """
+        one_score = self.columns(target) is None
+        heaviest = 1.0 if weights is None else float(weights.max())
+        return Bounds(
+            convex=True,
+            lower=0.0,
+            lowest=0.0,
+            highest=heaviest * (0.25 if one_score else 0.5),
+            concordance=1.0 if one_score else math.sqrt(2.0),
+        )
+
+
+def _second(target: Array) -> Vector:
+    """Return the share of the second class, (n,), from labels 0/1 or shares (n, 2)."""
+    return np.asarray(target[:, 1] if target.ndim == 2 else target, dtype=np.float64)
+
+
+def _own_scores(z: Matrix, target: Array) -> Vector:
+    """Return sum_k Y_ik z_ik, shape (n,)."""
+    if target.ndim == 2:
+        return np.einsum("ik,ik->i", target, z)
+    return np.asarray(z[np.arange(len(z)), target])
+
+
+def _total(losses: Vector, weights: Vector | None) -> float:
+    return float(losses.sum() if weights is None else weights @ losses)
