@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,7 +21,9 @@ def near_names(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
-def check_positive(name: str, value: float, *, zero: bool = False, infinite: bool = False) -> float:
+def check_positive(
+    name: str, value: object, *, zero: bool = False, infinite: bool = False
+) -> float:
     """Return value as a float, or raise a sentence that says what it must be.
 
     Raises
@@ -40,7 +43,7 @@ def check_positive(name: str, value: float, *, zero: bool = False, infinite: boo
     return number
 
 
-def check_count(name: str, value: int, *, least: int = 0) -> int:
+def check_count(name: str, value: object, *, least: int = 0) -> int:
     """Return value as an int of at least `least`, or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"`{name}` must be an integer >= {least}; got {value!r}.")
@@ -68,7 +71,7 @@ def first_bad_column(a: Array) -> tuple[int, int, int] | None:
     return column, int(bad[column]), int(first[column])
 
 
-def check_finite_columns(a: Array, names: Sequence[str] | None = None, *, what: str = "A") -> None:
+def check_finite_columns(a: Any, names: Sequence[str] | None = None, *, what: str = "A") -> None:
     """Raise `InputError` naming the column, the count and the first row of NaN or infinity."""
     found = _first_bad_sparse(a) if sparse.issparse(a) else first_bad_column(a)
     if found is None:
@@ -81,7 +84,7 @@ def check_finite_columns(a: Array, names: Sequence[str] | None = None, *, what: 
     )
 
 
-def _first_bad_sparse(a: Array) -> tuple[int, int, int] | None:
+def _first_bad_sparse(a: Any) -> tuple[int, int, int] | None:
     bad = np.flatnonzero(~np.isfinite(a.data))
     if not len(bad):
         return None

@@ -67,7 +67,7 @@ class ShiftedCholesky:
             # A pivot at rounding level is a null direction in disguise: go on shifting.
             if shift > 0 or np.diagonal(factor[0]).min() > 1e-7:
                 self.shift = float(shift)
-                return factor
+                return factor[0], bool(factor[1])
         raise FloatingPointError("the Hessian is not finite")
 
     def solve(self, right: Vector) -> Vector:

@@ -119,7 +119,7 @@ def certify(
 
 def _checked(problem: Problem, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
     array = np.asarray(x, dtype=np.float64)
-    if array.shape != problem.shape and array.shape != (problem.shape[0], 2):
+    if array.shape != problem.shape:
         raise InputError(f"x has shape {array.shape}, but the problem's is {problem.shape}.")
     if not np.isfinite(array).all():
         raise InputError(f"x holds {int((~np.isfinite(array)).sum())} entries of NaN or infinity.")

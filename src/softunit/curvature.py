@@ -111,7 +111,8 @@ class CentredDiagonal(Curvature):
         """Return A'diag(p)A - a_p a_f' - a_f a_p' + sum(p) a_f a_f', with a_v = A'v."""
         a_p, a_f = transpose(self.weights), transpose(self.centre)
         cross = np.outer(a_p, a_f)
-        return gram(self.weights) - cross - cross.T + self.weights.sum() * np.outer(a_f, a_f)
+        total = gram(self.weights) - cross - cross.T + self.weights.sum() * np.outer(a_f, a_f)
+        return np.asarray(total)
 
     def diagonal_sum(self) -> Vector:
         """Return the trace of C, shape (1,)."""

@@ -103,10 +103,9 @@ class Problem:
         self.offset = None if offset is None else _check_offset(offset, n, columns)
         mean = unit.rowwise
         self.mass = float(n if self.weights is None else self.weights.sum()) if mean else 1.0
-        penalties = (penalty,) if isinstance(penalty, Penalty) else tuple(penalty)
-        self.penalties = penalties
-        self.ridge = _total_diagonal(penalties, "parameter", d)
-        self.score_ridge = _total_diagonal(penalties, "score", n)
+        self.penalties = _as_penalties(penalty)
+        self.ridge = _total_diagonal(self.penalties, "parameter", d)
+        self.score_ridge = _total_diagonal(self.penalties, "score", n)
         self.cost = Cost()
 
     @property
@@ -114,10 +113,15 @@ class Problem:
         """Number of parameters."""
         return int(np.prod(self.shape))
 
+    @property
+    def columns(self) -> int:
+        """Number of columns of scores, 1 for scores of shape (n,)."""
+        return self.shape[1] if len(self.shape) == 2 else 1
+
     @cached_property
     def stores_scores(self) -> bool:
         """Whether n K floats fit the memory rule: a small share of the design plus 48 MiB."""
-        n, columns = self.design.shape[0], self.shape[1] if len(self.shape) == 2 else 1
+        n, columns = self.design.shape[0], self.columns
         if columns == 1 or not self.unit.rowwise:
             return True
         return STORED_SCORES * 8 * n * columns <= 0.15 * self.design.nbytes + (48 << 20)
@@ -147,7 +151,7 @@ class Problem:
     def gauge(self) -> npt.NDArray[np.bool_]:
         """Rows of x, (d,), in which a constant added across the columns changes nothing."""
         free = self.unit.rowwise and self.unit.shift_invariant and len(self.shape) == 2
-        return (self.ridge == 0) & (free and not self.score_ridge.any())
+        return np.asarray((self.ridge == 0) & (free and not self.score_ridge.any()))
 
     def gradient_norm(self, gradient: Array) -> float:
         """Return the largest absolute entry in the input's coordinates, over the scale."""
@@ -221,7 +225,7 @@ class Problem:
         self.cost.rows += self.design.shape[0]
         kept = np.arange(self.shape[0]) if coordinates is None else coordinates
         basis = None if coordinates is None else np.eye(self.shape[0])[:, kept]
-        columns = self.shape[1] if point.x.ndim == 2 else 1
+        columns = self.columns
         total = np.zeros((len(kept) * columns, len(kept) * columns))
         for rows, block, z in self.score_blocks(point.x, point.scores):
             part = block if basis is None else DenseDesign(block.matvec(basis))
@@ -296,7 +300,7 @@ class Problem:
         return loss / self.mass + self._score_value(rows, z), g
 
     def block_curvature(self, rows: slice, z: Array, kind: Kind) -> Curvature:
-        """Return the curvature of some rows' loss, divided by the mass; score ridge not included."""
+        """Return the curvature of some rows, divided by the mass; score ridge not included."""
         weights = self._weights(rows)
         if self.mass != 1.0:
             weights = np.full(len(z), 1 / self.mass) if weights is None else weights / self.mass
@@ -337,11 +341,17 @@ def _check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
     return array
 
 
+def _as_penalties(penalty: Penalty | Sequence[Penalty]) -> tuple[Penalty, ...]:
+    found = tuple(penalty) if isinstance(penalty, Sequence) else (penalty,)
+    for one in found:
+        if not isinstance(one, Penalty):
+            raise InputError(f"`penalty` must be a softunit penalty, or several; got {one!r}.")
+    return found
+
+
 def _total_diagonal(penalties: Sequence[Penalty], space: str, rows: int) -> Vector:
     total = np.zeros(rows)
     for penalty in penalties:
-        if not isinstance(penalty, Penalty):
-            raise InputError(f"`penalty` must be a softunit penalty; got {penalty!r}.")
         if penalty.space == space:
             total = total + penalty.diagonal(rows)
     return total

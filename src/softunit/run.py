@@ -45,7 +45,7 @@ def minimize(
     ----------
     problem : Problem
     x0 : array_like of shape (d,) or (d, K), or None, default None
-        Start; None means zeros. For two classes, shape (d, 2) asks for two columns of scores.
+        Start; None means zeros.
     solver : str or Solver, default "auto"
         "auto", a name ("newton", "gradient-regularized-newton", "lbfgs", "gradient-descent") or a
         solver of `softunit.solvers`.
@@ -165,8 +165,7 @@ def _start(problem: Problem, x0: npt.ArrayLike | None) -> npt.NDArray[np.float64
     if x0 is None:
         return np.zeros(problem.shape)
     x = np.array(x0, dtype=np.float64)
-    two = (problem.shape[0], 2)
-    if x.shape != problem.shape and not (len(problem.shape) == 1 and x.shape == two):
+    if x.shape != problem.shape:
         raise InputError(f"`x0` has shape {x.shape}, but x has shape {problem.shape}.")
     if not np.isfinite(x).all():
         raise InputError(f"`x0` holds {int((~np.isfinite(x)).sum())} entries of NaN or infinity.")

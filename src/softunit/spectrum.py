@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import eigh
 
-from softunit._typing import Matrix, Vector
+from softunit._typing import Matrix
 from softunit.curvature import CentredDiagonal
 from softunit.problem import Point, Problem
 
@@ -87,7 +87,7 @@ class Spectrum:
     @classmethod
     def at(cls, problem: Problem, point: Point, metric: Metric) -> Spectrum:
         """Form the Hessian at a point and decompose it in the metric."""
-        columns = point.x.shape[1] if point.x.ndim == 2 else 1
+        columns = problem.columns
         hessian = problem.hessian(point)
         white = np.kron(metric.whitener, np.eye(columns)) if columns > 1 else metric.whitener
         values, vectors = eigh(white.T @ hessian @ white)
@@ -123,7 +123,7 @@ def concordant_gap(decrement: float, radius: float) -> float:
     radius : float
         Concordance constant in the norm of the Hessian.
     """
-    u: Vector | float = decrement * radius
+    u = decrement * radius
     if not u < 1:
         return math.inf
     if u < 1e-3:  # the closed form cancels here

@@ -32,10 +32,9 @@ class DenseDesign(Design):
             raise InputError(f"A must have shape (n, d) with n, d >= 1; got {a.shape}.")
         if a.dtype not in (np.float32, np.float64):
             a = a.astype(np.float64)
-        if not (a.flags.c_contiguous or a.flags.f_contiguous):
-            # A slice of rows of a contiguous array has one unit stride, which BLAS takes as it is.
-            if a.itemsize not in a.strides:
-                a = np.ascontiguousarray(a)
+        # A slice of rows of a contiguous array has one unit stride, which BLAS takes as it is.
+        if a.itemsize not in a.strides:
+            a = np.ascontiguousarray(a)
         self.array: npt.NDArray[Any] = a
         self.shape: tuple[int, int] = (a.shape[0], a.shape[1])
         self.dtype = a.dtype

@@ -99,7 +99,9 @@ class SparseDesign(Design):
         mean = np.bincount(columns, weights=each * data, minlength=d)
         stored = np.bincount(columns, weights=each, minlength=d)
         squares = np.bincount(columns, weights=each * (data - mean[columns]) ** 2, minlength=d)
-        return mean, squares + np.maximum(1 - stored, 0.0) * mean**2
+        return np.asarray(mean, dtype=np.float64), np.asarray(
+            squares + np.maximum(1 - stored, 0.0) * mean**2, dtype=np.float64
+        )
 
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g, shape (d,)."""

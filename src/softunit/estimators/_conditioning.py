@@ -79,12 +79,10 @@ class NullSpace:
         return cls(design, qr(raw / design.scale[:, None], mode="economic")[0])
 
     def least_norm(self, x: Array) -> Array:
-        """Return the x of the scaled design whose coefficients have least norm, scores unchanged."""
+        """Return the x with the same scores whose input coefficients have least norm."""
         w = self.design.to_input(x)[: self.design.inner.shape[1]]
-        if self.basis is not None:
-            least = w - self.basis @ (self.basis.T @ w)
-        else:
-            least = self._by_lsmr(w)
+        basis = self.basis
+        least = self._by_lsmr(w) if basis is None else w - basis @ (basis.T @ w)
         out = np.array(x)
         out[: len(least)] = (least.T * self.design.scale).T
         return out

@@ -100,7 +100,7 @@ class Phases:
             solver=self.solver,
             tol=self.tol,
             max_iter=self.max_iter,
-            callback=lambda record, point: bool(self.tick(record)),
+            callback=lambda record, point: self.tick(record),
         )
 
     def _met(self, end: Solution) -> bool:

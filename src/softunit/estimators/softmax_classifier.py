@@ -38,9 +38,7 @@ from softunit.solvers.auto import check_solver
 from softunit.units import Multinomial
 
 
-class SoftmaxClassifier(  # type: ignore[misc]
-    CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin, BaseEstimator
-):
+class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin, BaseEstimator):
     """Softmax (multinomial logistic) regression that proves how good its fit is.
 
     The objective is scikit-learn's::

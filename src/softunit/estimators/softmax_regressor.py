@@ -30,7 +30,7 @@ from softunit.solvers.auto import check_solver
 from softunit.units import SoftmaxSquares
 
 
-class SoftmaxRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxRegressor(RegressorMixin, BaseEstimator):
     """Softmax regression: one softmax over all rows, fitted to a distribution over them.
 
     ::

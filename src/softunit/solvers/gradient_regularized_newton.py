@@ -113,9 +113,8 @@ def _accepts(
         return False
     new = trial.gradient.ravel()
     after = _dual_norm(factor, new)
-    return trial.value <= _ceiling(point) and (
-        -(new @ h) >= after * after / (4 * shift) or after <= norm / 4
-    )
+    enough = -float(new @ h) >= after * after / (4 * shift)
+    return trial.value <= _ceiling(point) and (enough or after <= norm / 4)
 
 
 def _ceiling(point: Point) -> float:
@@ -150,7 +149,9 @@ def _metric_factor(problem: Problem) -> Matrix:
     lift = 1e-10 * np.diagonal(problem.gram)
     gram[np.diag_indices(d)] += problem.ridge + np.where(lift > 0, lift, 1.0)
     factor = np.linalg.cholesky(gram)
-    return factor if len(problem.shape) == 1 else np.kron(factor, np.eye(problem.shape[1]))
+    return np.asarray(
+        factor if len(problem.shape) == 1 else np.kron(factor, np.eye(problem.shape[1]))
+    )
 
 
 def _dual_norm(factor: Matrix, g: Vector) -> float:

@@ -63,7 +63,7 @@ class KroneckerPreconditioner:
             floor = denominator.max() * 1e-12
 
             def diagonal_solve(r: Array) -> Array:
-                return (as_columns(r) / np.maximum(denominator, floor)).reshape(r.shape)
+                return np.asarray((as_columns(r) / np.maximum(denominator, floor)).reshape(r.shape))
 
             return diagonal_solve
         vectors = self._vectors
@@ -71,6 +71,6 @@ class KroneckerPreconditioner:
         inverse = 1.0 / (means * (1 - shares) + shares)
 
         def solve(r: Array) -> Array:
-            return (vectors @ (inverse * (vectors.T @ as_columns(r)))).reshape(r.shape)
+            return np.asarray((vectors @ (inverse * (vectors.T @ as_columns(r)))).reshape(r.shape))
 
         return solve

@@ -35,6 +35,8 @@ class Multinomial(Unit):
     ----------
     n_classes : int or None, default None
         K; None takes it from the target: its largest label plus one, or its columns.
+    symmetric : bool, default False
+        Whether two classes get two columns of scores in a `Problem`, like more classes do.
 
     Notes
     -----
@@ -43,6 +45,7 @@ class Multinomial(Unit):
     """
 
     n_classes: int | None = None
+    symmetric: bool = False
     rowwise: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
 
@@ -85,12 +88,12 @@ class Multinomial(Unit):
         return labels.astype(np.int64, copy=False)
 
     def columns(self, target: Array) -> int | None:
-        """Return K, or None for two classes, which need one score."""
+        """Return K, or None for two classes, which need one score unless `symmetric`."""
         if self.n_classes is not None:
             k = self.n_classes
         else:
             k = target.shape[1] if target.ndim == 2 else int(target.max()) + 1
-        return None if k == 2 else k
+        return None if k == 2 and not self.symmetric else k
 
     def value(self, z: Array, target: Array, weights: Vector | None = None) -> float:
         """Return the weighted sum of log losses for scores (n,) or (n, K)."""
@@ -167,7 +170,7 @@ def _second(target: Array) -> Vector:
 def _own_scores(z: Matrix, target: Array) -> Vector:
     """Return sum_k Y_ik z_ik, shape (n,)."""
     if target.ndim == 2:
-        return np.einsum("ik,ik->i", target, z)
+        return np.asarray(np.einsum("ik,ik->i", target, z))
     return np.asarray(z[np.arange(len(z)), target])
 
 

@@ -1,0 +1,178 @@
+"""One row for each unit, design, penalty and solver: a row buys every check of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+import softunit as su
+from softunit.designs import DenseDesign, Design, ScaledDesign, SparseDesign
+from softunit.penalties import NoPenalty, Penalty, Ridge, ScoreRidge
+from softunit.solvers import LBFGS, GradientDescent, GradientRegularizedNewton, Newton, Solver
+from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares, Unit
+
+Draw = Callable[[np.random.Generator, int], Any]
+
+
+def labels(k: int) -> Draw:
+    """n labels of k classes, all of them present."""
+    return lambda rng, n: np.concatenate([np.arange(k), rng.integers(0, k, n - k)])
+
+
+def shares(k: int) -> Draw:
+    """n rows of k shares."""
+    return lambda rng, n: rng.dirichlet(np.ones(k), size=n)
+
+
+def simplex(rng: np.random.Generator, n: int) -> np.ndarray:
+    """One distribution over n rows."""
+    return rng.dirichlet(np.ones(n))
+
+
+def anything(rng: np.random.Generator, n: int) -> np.ndarray:
+    """n numbers of any sign."""
+    return rng.standard_normal(n)
+
+
+@dataclass(frozen=True)
+class UnitCase:
+    """A unit with a kind of target; `columns` None means one column of scores."""
+
+    name: str
+    subject: Unit
+    target: Draw
+    columns: int | None = None
+
+
+UNITS = [
+    UnitCase("multinomial-two-labels", Multinomial(), labels(2)),
+    UnitCase("multinomial-two-shares", Multinomial(), shares(2)),
+    UnitCase("multinomial-two-columns", Multinomial(2, symmetric=True), labels(2), columns=2),
+    UnitCase("multinomial-four-labels", Multinomial(), labels(4), columns=4),
+    UnitCase("multinomial-three-shares", Multinomial(), shares(3), columns=3),
+    UnitCase("softmax-squares-simplex", SoftmaxSquares(), simplex),
+    UnitCase("softmax-squares-any", SoftmaxSquares(), anything),
+    UnitCase("softmax-cross-entropy", SoftmaxCrossEntropy(), simplex),
+]
+
+
+@dataclass(frozen=True)
+class DesignCase:
+    """A design built from a dense array, and the dense array it stands for."""
+
+    name: str
+    kind: type[Design]
+    build: Callable[[np.ndarray], Design]
+    dense: Callable[[np.ndarray], np.ndarray] = field(default=lambda a: a)
+    rtol: float = 1e-12
+
+
+def _scaled(a: np.ndarray) -> np.ndarray:
+    return np.column_stack(
+        [(a - np.arange(a.shape[1])) / (1 + np.arange(a.shape[1])), a[:, 0] * 0 + 1]
+    )
+
+
+def _scale(inner: Design, d: int) -> ScaledDesign:
+    return ScaledDesign(inner, intercept=True, centre=np.arange(d), scale=1 + np.arange(d))
+
+
+DESIGNS = [
+    DesignCase("dense-c", DenseDesign, DenseDesign),
+    DesignCase("dense-f", DenseDesign, lambda a: DenseDesign(np.asfortranarray(a))),
+    DesignCase(
+        "dense-strided", DenseDesign, lambda a: DenseDesign(np.repeat(a, 2, axis=1)[:, ::2])
+    ),
+    DesignCase(
+        "dense-float32", DenseDesign, lambda a: DenseDesign(a.astype(np.float32)), rtol=1e-6
+    ),
+    DesignCase("sparse-csr", SparseDesign, lambda a: SparseDesign(sparse.csr_matrix(a))),
+    DesignCase("sparse-csc", SparseDesign, lambda a: SparseDesign(sparse.csc_matrix(a))),
+    DesignCase("sparse-array", SparseDesign, lambda a: SparseDesign(sparse.coo_array(a))),
+    DesignCase(
+        "sparse-float32",
+        SparseDesign,
+        lambda a: SparseDesign(sparse.csr_matrix(a.astype(np.float32))),
+        rtol=1e-6,
+    ),
+    DesignCase("scaled-dense", ScaledDesign, lambda a: _scale(DenseDesign(a), a.shape[1]), _scaled),
+    DesignCase(
+        "scaled-sparse",
+        ScaledDesign,
+        lambda a: _scale(SparseDesign(sparse.csr_matrix(a)), a.shape[1]),
+        _scaled,
+    ),
+    DesignCase(
+        "intercept-sparse",
+        ScaledDesign,
+        lambda a: ScaledDesign(SparseDesign(sparse.csr_matrix(a)), intercept=True),
+        lambda a: np.column_stack([a, np.ones(len(a))]),
+    ),
+    DesignCase(
+        "centred-dense",
+        ScaledDesign,
+        lambda a: ScaledDesign(DenseDesign(a), centre=np.ones(a.shape[1])),
+        lambda a: a - 1,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class PenaltyCase:
+    """A penalty, whatever its space."""
+
+    name: str
+    subject: Penalty
+
+
+PENALTIES = [
+    PenaltyCase("none", NoPenalty()),
+    PenaltyCase("ridge", Ridge(0.3)),
+    PenaltyCase("ridge-free-column", Ridge(np.array([0.3, 0.0, 0.1]))),
+    PenaltyCase("score-ridge", ScoreRidge(0.7)),
+]
+
+
+@dataclass(frozen=True)
+class SolverCase:
+    """A solver with the gradient it reaches on the shared problems, and within how many steps."""
+
+    name: str
+    subject: Solver[Any]
+    tol: float = 1e-9
+    max_iter: int = 60
+
+
+SOLVERS = [
+    SolverCase("newton", Newton()),
+    SolverCase("newton-exact", Newton(kind="exact")),
+    SolverCase("newton-cholesky", Newton(linear="cholesky")),
+    SolverCase("newton-cg", Newton(linear="cg")),
+    SolverCase("gradient-regularized-newton", GradientRegularizedNewton()),
+    SolverCase("gradient-regularized-gauss-newton", GradientRegularizedNewton(kind="gauss_newton")),
+    SolverCase("lbfgs", LBFGS(), max_iter=400),
+    SolverCase("gradient-descent", GradientDescent(), tol=1e-6, max_iter=4000),
+]
+
+
+def multinomial_problem(
+    rng: np.random.Generator, *, columns: int = 3, **settings: Any
+) -> su.Problem:
+    """A small multinomial problem with an intercept and ridge on all but the intercept."""
+    n, d = 120, 4
+    a = rng.standard_normal((n, d)) * np.array([1.0, 0.3, 3.0, 1.0]) + np.array([0, 2.0, 0, -1.0])
+    ridge = Ridge(np.append(np.full(d, 0.01), 0.0))
+    design = su.designs.as_design(a, intercept=True)
+    return su.Problem(design, Multinomial(columns), labels(columns)(rng, n), ridge, **settings)
+
+
+def squares_problem(rng: np.random.Generator, *, noise: float = 0.0) -> su.Problem:
+    """A small softmax regression whose target is met but for noise on its logarithm."""
+    a = rng.standard_normal((60, 4))
+    z = a @ rng.standard_normal(4) + noise * rng.standard_normal(60)
+    b = np.exp(z - z.max())
+    return su.Problem(a, SoftmaxSquares(), b / b.sum())

@@ -1,0 +1,212 @@
+"""Every solver of the table on the shared problems, and the loop that drives them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import softunit as su
+from softunit.errors import InputError, NeedsError, NotConvergedError
+from softunit.line import Line
+from softunit.penalties import Ridge
+from softunit.solution import Status
+from softunit.solvers import LBFGS, GradientRegularizedNewton, Newton, Search, Solver
+from softunit.solvers.conjugate_gradients import conjugate_gradients
+from softunit.units import Multinomial, SoftmaxSquares
+from tests.contracts.cases import SOLVERS, labels, multinomial_problem, squares_problem
+
+each_solver = pytest.mark.parametrize("case", SOLVERS, ids=lambda case: case.name)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@each_solver
+@pytest.mark.parametrize("columns", [2, 3])
+def test_every_solver_reaches_the_same_optimum(case, columns, rng):
+    seed = int(rng.integers(1 << 30))
+    problem = multinomial_problem(np.random.default_rng(seed), columns=columns)
+    exact = su.minimize(problem, solver="newton-cholesky", tol=1e-13)
+    found = su.minimize(problem, solver=case.subject, tol=case.tol, max_iter=case.max_iter)
+    assert found.converged
+    assert found.value == pytest.approx(exact.value, rel=1e-12 if case.tol < 1e-6 else 1e-7)
+    assert found.gradient_norm <= case.tol
+    outside = problem.gradient(found.x)
+    assert found.gradient_norm == pytest.approx(problem.gradient_norm(outside), rel=1e-9, abs=1e-15)
+
+
+@each_solver
+def test_every_solver_brings_back_a_planted_point(case):
+    problem = squares_problem(np.random.default_rng(7))
+    solution = su.minimize(problem, solver=case.subject, tol=case.tol, max_iter=case.max_iter)
+    assert solution.converged
+    assert solution.value <= 1e-10
+
+
+@each_solver
+def test_history_falls_and_ends_where_the_solution_is(case):
+    problem = multinomial_problem(np.random.default_rng(1))
+    solution = su.minimize(problem, solver=case.subject, tol=case.tol, max_iter=case.max_iter)
+    values = np.array([record.value for record in solution.history])
+    assert (np.diff(values) <= 1e-12 * np.abs(values[:-1])).all()
+    assert [record.iteration for record in solution.history] == list(range(solution.n_iter + 1))
+    assert solution.history[-1].value == solution.value
+    assert solution.history[-1].gradient_norm == solution.gradient_norm
+    seconds = [record.seconds for record in solution.history]
+    assert seconds == sorted(seconds)
+
+
+@each_solver
+def test_settings_are_frozen_and_steps_leave_the_state_alone(case):
+    problem = multinomial_problem(np.random.default_rng(4))
+    point = problem.evaluate(np.zeros(problem.shape))
+    state = case.subject.init(problem, point)
+    before = point.x.copy(), point.gradient.copy()
+    first, _ = case.subject.step(problem, state)
+    again, _ = case.subject.step(problem, state)
+    np.testing.assert_array_equal(before[0], point.x)
+    np.testing.assert_array_equal(before[1], point.gradient)
+    np.testing.assert_array_equal(first.point.x, again.point.x)
+    assert first.point.value < point.value
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign"):
+        case.subject.anything = 1
+
+
+@given(seed=seeds, noise=st.floats(0.0, 1.0))
+@settings(max_examples=40)
+def test_an_indefinite_start_is_left_downhill(seed, noise):
+    rng = np.random.default_rng(seed)
+    problem = squares_problem(rng, noise=noise)
+    x0 = 3 * rng.standard_normal(4)
+    for solver in (Newton(kind="exact"), GradientRegularizedNewton(), LBFGS()):
+        solution = su.minimize(problem, x0, solver=solver, tol=1e-9, max_iter=30)
+        assert solution.value <= solution.history[0].value
+        assert np.isfinite(solution.x).all()
+
+
+@given(seed=seeds)
+def test_a_line_is_the_objective_along_it(seed):
+    rng = np.random.default_rng(seed)
+    for keeps in (True, False):
+        problem = multinomial_problem(rng)
+        start = problem.evaluate(rng.standard_normal(problem.shape))
+        if not keeps:
+            start = dataclasses.replace(start, scores=None)
+        direction, t = rng.standard_normal(problem.shape), float(rng.uniform(0, 2))
+        line = Line(problem, start, direction)
+        value, slope = line.at(t)
+        there = problem.evaluate(start.x + t * direction)
+        assert value == pytest.approx(there.value, rel=1e-12)
+        assert slope == pytest.approx(np.vdot(there.gradient, direction), rel=1e-9, abs=1e-12)
+        assert line.point(t).value == pytest.approx(value, rel=1e-12)
+        assert line.slope == pytest.approx(line.at(0.0)[1], rel=1e-9, abs=1e-12)
+
+
+def test_a_search_uphill_finds_nothing():
+    problem = multinomial_problem(np.random.default_rng(0))
+    start = problem.evaluate(np.zeros(problem.shape))
+    assert Search().step(Line(problem, start, start.gradient)) is None
+
+
+def test_conjugate_gradients_solve_and_leave_negative_curvature():
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((6, 6))
+    h, b = root @ root.T + np.eye(6), rng.standard_normal(6)
+    x = conjugate_gradients(lambda v: h @ v, lambda r: r, b, rtol=1e-12, max_iter=50)
+    np.testing.assert_allclose(x, np.linalg.solve(h, b), rtol=1e-8)
+    np.testing.assert_array_equal(
+        conjugate_gradients(lambda v: -v, lambda r: 2 * r, b, rtol=1e-3, max_iter=5), 2 * b
+    )
+
+
+def test_too_few_iterations_say_what_would_help():
+    solution = su.minimize(multinomial_problem(np.random.default_rng(0)), max_iter=1, tol=1e-12)
+    assert solution.status is Status.MAX_ITER
+    assert not solution.converged
+    with pytest.raises(NotConvergedError, match="Raise `max_iter`"):
+        solution.raise_if_failed()
+    done = su.minimize(multinomial_problem(np.random.default_rng(0)))
+    assert done.raise_if_failed() is done
+
+
+def test_zero_tolerance_runs_to_rounding():
+    solution = su.minimize(multinomial_problem(np.random.default_rng(0)), tol=0.0)
+    assert solution.status is Status.ROUNDING
+    assert solution.gradient_norm < 1e-13
+
+
+def test_a_callback_sees_every_iteration_and_may_stop():
+    seen = []
+
+    def stop_after_two(record, point):
+        seen.append((record.iteration, point.value))
+        return record.iteration == 2
+
+    problem = multinomial_problem(np.random.default_rng(0))
+    solution = su.minimize(problem, callback=stop_after_two, tol=1e-12)
+    assert solution.status is Status.STOPPED
+    assert [iteration for iteration, _ in seen] == [0, 1, 2]
+    assert solution.n_iter == 2
+
+
+def test_auto_takes_what_fits():
+    rng = np.random.default_rng(0)
+    assert su.minimize(multinomial_problem(rng)).solver == "Newton"
+    assert su.minimize(squares_problem(rng)).solver == "GradientRegularizedNewton"
+    wide = su.Problem(
+        rng.standard_normal((30, 2100)), SoftmaxSquares(), rng.dirichlet(np.ones(30)), Ridge(1.0)
+    )
+    assert su.minimize(wide, max_iter=3).solver == "LBFGS"
+    with pytest.raises(
+        NeedsError, match=r"forms the Hessian, and 2100 parameters .* Newton, LBFGS"
+    ):
+        su.minimize(wide, solver="gradient-regularized-newton")
+
+
+def test_newton_on_more_columns_than_the_preconditioner_decomposes(monkeypatch):
+    monkeypatch.setattr("softunit.solvers.preconditioner.DENSE_LIMIT", 3)
+    problem = multinomial_problem(np.random.default_rng(0))
+    assert su.minimize(problem, solver="newton-cg", tol=1e-9).converged
+
+
+def test_sampling_solvers_refuse_units_that_couple_rows():
+    class Sampler(Newton):
+        needs = frozenset({"rows"})
+
+    with pytest.raises(NeedsError, match="SoftmaxSquares couples all rows"):
+        su.minimize(squares_problem(np.random.default_rng(0)), solver=Sampler())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"tol": -1.0}, "`tol` must be a finite number >= 0; got -1.0"),
+        ({"tol": "tight"}, "`tol` must be"),
+        ({"max_iter": 1.5}, "`max_iter` must be an integer >= 0; got 1.5"),
+        ({"solver": "newtn"}, r"got 'newtn'. Did you mean 'newton'"),
+        ({"solver": 3}, "got 3"),
+        ({"x0": np.zeros(2)}, r"`x0` has shape \(2,\)"),
+        ({"x0": np.full((5, 3), np.nan)}, "NaN or infinity"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        su.minimize(multinomial_problem(np.random.default_rng(0)), **arguments)
+
+
+def test_two_columns_on_request():
+    rng = np.random.default_rng(0)
+    a, y = rng.standard_normal((50, 2)), labels(2)(rng, 50)
+    one = su.minimize(su.Problem(a, Multinomial(), y, Ridge(0.1)), tol=1e-11)
+    symmetric = su.Problem(a, Multinomial(symmetric=True), y, Ridge(0.2))
+    two = su.minimize(symmetric, tol=1e-11)
+    np.testing.assert_allclose(two.x[:, 1] - two.x[:, 0], one.x, atol=1e-9)
+
+
+def test_status_values_are_sentences():
+    for status in Status:
+        assert status.advice.endswith(".")
+        assert len(status.advice) > 10
+    assert all(isinstance(case.subject, Solver) for case in SOLVERS)
