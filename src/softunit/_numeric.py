@@ -48,10 +48,11 @@ class ShiftedCholesky:
 
     def __init__(self, matrix: Matrix) -> None:
         diagonal = np.abs(np.diagonal(matrix)).copy()
-        floor = float(diagonal.max(initial=0.0)) or 1.0
-        self._scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-300 + 1e-16 * floor * EPS))
+        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         matrix *= self._scale
         matrix *= self._scale[:, None]
+        # A silent parameter has a zero row: one on its diagonal holds it where it is.
+        matrix[diagonal == 0, diagonal == 0] = 1.0
         self.shift = 0.0
         self._factor = self._first_success(matrix)
 

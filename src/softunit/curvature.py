@@ -84,7 +84,7 @@ class Diagonal(Curvature):
 class CentredDiagonal(Curvature):
     """C = (I - 1 f')' diag(p) (I - 1 f'): a diagonal in the design centred by f.
 
-    Every Hessian of one softmax over all rows has this form (MATH: the f-centred design).
+    Every Hessian of one softmax over all rows has this form (docs/maths/softmax-squares).
 
     Parameters
     ----------

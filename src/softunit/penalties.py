@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -96,7 +97,7 @@ class ScoreRidge(Penalty):
 
     Notes
     -----
-    Source: arXiv 2304.10411 (paper 0.4). It is summed over rows, never averaged.
+    Source: arXiv 2304.10411. It is summed over rows, never averaged.
     """
 
     weights: float | Vector
@@ -112,6 +113,30 @@ class ScoreRidge(Penalty):
     def diagonal(self, rows: int) -> Vector:
         """Return w^2 for each row of A, shape (rows,)."""
         return _spread("`weights`", self.weights, rows, "the rows of A") ** 2
+
+
+def as_penalties(penalty: Penalty | Sequence[Penalty]) -> tuple[Penalty, ...]:
+    """Return one penalty or several as a tuple.
+
+    Raises
+    ------
+    InputError
+        If something else is among them.
+    """
+    found = tuple(penalty) if isinstance(penalty, Sequence) else (penalty,)
+    for one in found:
+        if not isinstance(one, Penalty):
+            raise InputError(f"`penalty` must be a softunit penalty, or several; got {one!r}.")
+    return found
+
+
+def total_diagonal(penalties: Sequence[Penalty], space: str, rows: int) -> Vector:
+    """Return the sum of the diagonals of the penalties of one space, shape (rows,)."""
+    total = np.zeros(rows)
+    for penalty in penalties:
+        if penalty.space == space:
+            total = total + penalty.diagonal(rows)
+    return total
 
 
 def _spread(name: str, value: float | Vector, rows: int, what: str) -> Vector:

@@ -18,7 +18,7 @@ from softunit.designs.auto import as_design
 from softunit.designs.base import BLOCK_ENTRIES, Design
 from softunit.designs.dense import DenseDesign
 from softunit.errors import InputError
-from softunit.penalties import NoPenalty, Penalty
+from softunit.penalties import NoPenalty, Penalty, as_penalties, total_diagonal
 from softunit.solution import Cost
 from softunit.units.base import Unit
 
@@ -103,9 +103,9 @@ class Problem:
         self.offset = None if offset is None else _check_offset(offset, n, columns)
         mean = unit.rowwise
         self.mass = float(n if self.weights is None else self.weights.sum()) if mean else 1.0
-        self.penalties = _as_penalties(penalty)
-        self.ridge = _total_diagonal(self.penalties, "parameter", d)
-        self.score_ridge = _total_diagonal(self.penalties, "score", n)
+        self.penalties = as_penalties(penalty)
+        self.ridge = total_diagonal(self.penalties, "parameter", d)
+        self.score_ridge = total_diagonal(self.penalties, "score", n)
         self.cost = Cost()
 
     @property
@@ -339,19 +339,3 @@ def _check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
     for k in range(columns):
         check_vector(f"column {k} of the offset", array[:, k], n)
     return array
-
-
-def _as_penalties(penalty: Penalty | Sequence[Penalty]) -> tuple[Penalty, ...]:
-    found = tuple(penalty) if isinstance(penalty, Sequence) else (penalty,)
-    for one in found:
-        if not isinstance(one, Penalty):
-            raise InputError(f"`penalty` must be a softunit penalty, or several; got {one!r}.")
-    return found
-
-
-def _total_diagonal(penalties: Sequence[Penalty], space: str, rows: int) -> Vector:
-    total = np.zeros(rows)
-    for penalty in penalties:
-        if penalty.space == space:
-            total = total + penalty.diagonal(rows)
-    return total

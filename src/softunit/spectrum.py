@@ -102,10 +102,14 @@ class Spectrum:
 
 
 def _gauge_dimensions(problem: Problem, metric: Metric) -> int:
-    """Return how many directions are blind: a constant across the columns of a free row of x."""
-    if not problem.gauge.any():
+    """Return how many directions are blind: a constant across the columns of a free row of x.
+
+    A ridge below the rounding of the Hessian leaves a row as good as free.
+    """
+    if not (problem.unit.rowwise and problem.columns > 1) or problem.score_ridge.any():
         return 0
-    return metric.rank if problem.gauge.all() else int(problem.gauge.sum())
+    free = problem.ridge <= 1e-12 * np.diagonal(problem.gram)
+    return metric.rank if free.all() else int(free.sum())
 
 
 def concordant_gap(decrement: float, radius: float) -> float:

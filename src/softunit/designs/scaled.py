@@ -29,7 +29,8 @@ class ScaledDesign(Design):
         m. Without an intercept centring changes the scores of a row-independent unit; it is then
         meant for units that are blind to a constant, such as one softmax over all rows.
     scale : array_like of shape (d,) or None, default None
-        s, all positive.
+        s, all positive. Infinity silences a column: its coefficient is held at zero, as befits a
+        constant column beside an intercept.
     """
 
     def __init__(
@@ -44,9 +45,7 @@ class ScaledDesign(Design):
         self.inner = inner
         self.intercept = bool(intercept)
         self.centre = None if centre is None else check_vector("`centre`", centre, d, rows="A'")
-        self.scale = np.ones(d) if scale is None else check_vector("`scale`", scale, d, rows="A'")
-        if not (self.scale > 0).all():
-            raise InputError(f"`scale` must be > 0 everywhere; its least is {self.scale.min()}.")
+        self.scale = _checked_scale(scale, d)
         self.shape: tuple[int, int] = (n, d + self.intercept)
         self.dtype = inner.dtype
 
@@ -150,17 +149,33 @@ class ScaledDesign(Design):
         d = len(self.scale)
         if self.intercept and self.centre is not None:
             out[-1] += self.centre @ x[:d]
-        out[:d] = (x[:d].T * self.scale).T
+        out[:d] = (x[:d].T * self._heard).T
         return out
 
     def gradient_to_input(self, g: Array) -> Array:
         """Return the gradient by unscaled coefficients and intercept."""
         out = np.array(g, dtype=np.float64)
         d = len(self.scale)
-        out[:d] = (g[:d].T * self.scale).T
+        out[:d] = (g[:d].T * self._heard).T
         if self.intercept and self.centre is not None:
             out[:d] += np.multiply.outer(self.centre, g[-1])
         return out
 
     def _unscaled(self, x: Array) -> Array:
         return np.asarray((x[: len(self.scale)].T / self.scale).T)
+
+    @property
+    def _heard(self) -> Vector:
+        """The scale, with zero for silenced columns."""
+        return np.where(np.isinf(self.scale), 0.0, self.scale)
+
+
+def _checked_scale(scale: npt.ArrayLike | None, d: int) -> Vector:
+    if scale is None:
+        return np.ones(d)
+    s = np.asarray(scale, dtype=np.float64)
+    if s.shape != (d,):
+        raise InputError(f"`scale` has shape {s.shape}, but A has {d} columns: it must be ({d},).")
+    if not (s > 0).all():
+        raise InputError(f"`scale` must be > 0 everywhere; its least is {s.min()}.")
+    return s

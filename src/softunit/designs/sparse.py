@@ -40,6 +40,9 @@ class SparseDesign(Design):
         if matrix.ndim != 2 or 0 in matrix.shape:
             raise InputError(f"A must have shape (n, d) with n, d >= 1; got {matrix.shape}.")
         a = matrix.tocsr()
+        if not a.has_canonical_format:
+            a = a.copy()  # the caller's entries stay as they are
+            a.sum_duplicates()
         if a.dtype not in (np.float32, np.float64):
             a = a.astype(np.float64)
         self.matrix = a
@@ -99,8 +102,11 @@ class SparseDesign(Design):
         mean = np.bincount(columns, weights=each * data, minlength=d)
         stored = np.bincount(columns, weights=each, minlength=d)
         squares = np.bincount(columns, weights=each * (data - mean[columns]) ** 2, minlength=d)
+        # Exactly none where every row is stored: a constant column must have variance zero.
+        full = np.bincount(columns, minlength=d) == n
+        empty = np.where(full, 0.0, np.maximum(1 - stored, 0.0))
         return np.asarray(mean, dtype=np.float64), np.asarray(
-            squares + np.maximum(1 - stored, 0.0) * mean**2, dtype=np.float64
+            squares + empty * mean**2, dtype=np.float64
         )
 
     def abs_rmatvec(self, g: Vector) -> Vector:

@@ -12,6 +12,7 @@ from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs import Design, ScaledDesign
 from softunit.errors import InputError
+from softunit.penalties import Ridge
 from softunit.problem import FORM_LIMIT
 
 NULL_TOL = 1e-11  # of the largest eigenvalue of the scaled Gram, as in the certificate
@@ -30,23 +31,36 @@ def conditioned(
     InputError
         If the squares of a column overflow.
     """
-    mean, variance = design.column_moments(weights)
-    moment = variance if centre else variance + mean**2
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, with a sentence
+        mean, variance = design.column_moments(weights)
+        moment = variance if centre else variance + mean**2
     bad = np.flatnonzero(~np.isfinite(moment))
     if len(bad):
         raise InputError(
             f"column {bad[0]} of A is so large that its squares overflow float64; divide it by its"
             " largest entry."
         )
-    # A constant column leaves only the rounding of its mean behind once it is centred.
-    moment = np.where(variance <= 1e-24 * mean**2, 0.0 if centre else mean**2, moment)
     scale = np.sqrt(moment + ridge)
+    if centre:
+        # A constant column leaves only rounding behind once it is centred: nothing to fit.
+        scale[variance <= 1e-24 * mean**2] = np.inf
     return ScaledDesign(
         design,
         intercept=intercept,
         centre=mean if centre else None,
         scale=np.where(scale > 0, scale, 1.0),
     )
+
+
+def scaled_ridge(design: ScaledDesign, strength: float) -> Ridge:
+    """Return the ridge on the scaled columns that is `strength` on the input's own.
+
+    Silenced columns are held, so that they do not count as free; an intercept stays free.
+    """
+    each = strength / design.scale**2
+    if strength > 0:
+        each[np.isinf(design.scale)] = 1.0
+    return Ridge(np.append(each, 0.0) if design.intercept else each)
 
 
 @dataclass(frozen=True)
@@ -75,17 +89,25 @@ class NullSpace:
         values, vectors = eigh(gram * scale * scale[:, None])
         null = values <= NULL_TOL * max(float(values[-1]), 1e-300)
         # A column of zeros has scale 0: it is its own null direction.
+        own = np.where(np.isinf(design.scale), 1.0, design.scale)
         raw = np.where(scale > 0, scale, 1.0)[:, None] * vectors[:, null]
-        return cls(design, qr(raw / design.scale[:, None], mode="economic")[0])
+        return cls(design, qr(raw / own[:, None], mode="economic")[0])
+
+    @property
+    def found(self) -> bool:
+        """Whether null directions are known to exist."""
+        return self.basis is not None and self.basis.shape[1] > 0
 
     def least_norm(self, x: Array) -> Array:
         """Return the x with the same scores whose input coefficients have least norm."""
         w = self.design.to_input(x)[: self.design.inner.shape[1]]
         basis = self.basis
         least = self._by_lsmr(w) if basis is None else w - basis @ (basis.T @ w)
-        out = np.array(x)
-        out[: len(least)] = (least.T * self.design.scale).T
-        return out
+        moved = self.design.to_input(x)
+        moved[: len(least)] = least
+        if self.design.intercept and self.design.centre is not None:
+            moved[-1] = x[-1] - self.design.centre @ least  # the centred scores stay
+        return self.design.from_input(moved)
 
     def _by_lsmr(self, w: Array) -> Array:
         inner, centre = self.design.inner, self.design.centre

@@ -93,8 +93,8 @@ def checked_classes(y: Any, n: int) -> ClassTarget:
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise InputError(
-            f"y holds one class only, {classes[0]!r}, in all {n} rows; a classifier needs samples"
-            " of at least two classes."
+            f"y holds one class only, {classes.tolist()[0]!r}, in all {n} rows; a classifier needs"
+            " samples of at least two classes."
         )
     return ClassTarget(classes, codes.astype(np.int64))
 

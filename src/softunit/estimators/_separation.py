@@ -18,9 +18,9 @@ MARGIN = 1e-7  # of the largest score: smaller margins may be rounding
 def separated_classes(problem: Problem, x: Array, labels: Vector) -> list[int]:
     """Return the classes that a hyperplane is shown to separate from all others.
 
-    1. Take the classes whose fitted probabilities are nearly 0 or 1 in every row.  2. For each,
-    fit the class against the rest for a few iterations; a fit that puts every row on its own side
-    is the hyperplane.
+    1. Where the fit itself puts every row on its own side, all classes are.  2. Else take those
+    whose fitted probabilities are nearly 0 or 1 in every row, and fit each against the rest for a
+    few iterations; a fit that puts every row on its own side is the hyperplane.
 
     Parameters
     ----------
@@ -30,7 +30,10 @@ def separated_classes(problem: Problem, x: Array, labels: Vector) -> list[int]:
         Where the run without ridge ended.
     labels : ndarray of int, shape (n,)
     """
-    suspects = np.flatnonzero(_largest_residuals(problem, x, labels) < SUSPECT)
+    residuals = _largest_residuals(problem, x, labels)
+    if residuals.max() < 0.5 - SUSPECT:  # more than half on the right class, in every row
+        return list(range(len(residuals)))
+    suspects = np.flatnonzero(residuals < SUSPECT)
     kept = np.arange(len(labels)) if problem.weights is None else np.flatnonzero(problem.weights)
     design = problem.design if len(kept) == len(labels) else problem.design.rows(kept)
     found = [int(k) for k in suspects if _splits(design, labels[kept] == k)]

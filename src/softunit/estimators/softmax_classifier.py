@@ -20,7 +20,7 @@ from softunit.certificate import Certificate, certify
 from softunit.designs import ScaledDesign, as_design
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
 from softunit.estimators._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from softunit.estimators._conditioning import NullSpace, conditioned
+from softunit.estimators._conditioning import NullSpace, conditioned, scaled_ridge
 from softunit.estimators._data import (
     ClassTarget,
     checked_classes,
@@ -29,7 +29,6 @@ from softunit.estimators._data import (
 )
 from softunit.estimators._prediction import SoftmaxPrediction
 from softunit.estimators._separation import separated_classes
-from softunit.penalties import Ridge
 from softunit.problem import Point, Problem
 from softunit.run import minimize
 from softunit.solution import Solution, Status
@@ -197,12 +196,11 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
                 ridge=ridge * k * k / (k - 1),
                 weights=weights,
             )
-        strength = ridge / design.scale**2
         return Problem(
             design,
             Multinomial(k),
             classes.target,
-            Ridge(np.append(strength, 0.0) if intercept else strength),
+            scaled_ridge(design, ridge),
             weights=weights,
             offset=offset,
         )
@@ -210,29 +208,24 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
     def _keep(self, problem: Problem, solution: Solution, dtype: Any, classes: ClassTarget) -> None:
         """Set the fitted attributes, and warn where the fit is not what it seems."""
         x, status = solution.x, solution.status
-        x[problem.gauge] -= x[problem.gauge].mean(axis=1, keepdims=True) if x.ndim == 2 else 0.0
-        not_unique = False
+        if x.ndim == 2:
+            # A constant across the classes changes no score difference; the ridge wants it zero.
+            x = x - x.mean(axis=1, keepdims=True)
+        null_directions = False
         if math.isinf(self.C):
             separated = self._separated(problem, x, classes)
             if separated:
                 status = Status.SEPARABLE
                 warnings.warn(_separation_sentence(separated, classes), SeparationWarning, 3)
             else:
-                design = problem.design
-                assert isinstance(design, ScaledDesign)
-                null = NullSpace.of(design)
-                x = null.least_norm(x)
-                not_unique = null.basis is not None and null.basis.shape[1] > 0
+                assert isinstance(problem.design, ScaledDesign)
+                null = NullSpace.of(problem.design)
+                x, null_directions = null.least_norm(x), null.found
         self.certificate_ = certify(problem, x, effort="quick")
-        if not_unique or self.certificate_.unique is False:
+        if null_directions:
             self.certificate_ = dataclasses.replace(self.certificate_, unique=False)
-            warnings.warn(
-                "the optimum is not unique: columns of X are collinear (or constant) and C is"
-                " infinite. The coefficients of least norm are returned; use a finite C, or drop"
-                " columns.",
-                NotUniqueWarning,
-                stacklevel=3,
-            )
+        if self.certificate_.unique is False and status is not Status.SEPARABLE:
+            warnings.warn(_not_unique_sentence(), NotUniqueWarning, stacklevel=3)
         for name, value in self._fitted(problem, x, dtype, classes).items():
             setattr(self, name, value)
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
@@ -303,7 +296,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         if len(unknown):
             raise InputError(
                 f"y holds {len(unknown)} labels that the model does not know; the first is"
-                f" {labels[unknown[0]]!r} in row {unknown[0]}."
+                f" {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]}."
             )
         return ClassTarget(self.classes_, codes.astype(np.int64))
 
@@ -335,6 +328,13 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _not_unique_sentence() -> str:
+    return (
+        "the optimum is not unique: columns of X are collinear (or constant) and C is infinite. The"
+        " coefficients of least norm are returned; use a finite C, or drop columns."
+    )
 
 
 def _separation_sentence(separated: list[int], classes: ClassTarget) -> str:

@@ -19,10 +19,10 @@ from softunit._typing import Vector
 from softunit.certificate import Certificate, certify
 from softunit.designs import ScaledDesign, as_design
 from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
-from softunit.estimators._conditioning import NullSpace, conditioned
+from softunit.estimators._conditioning import NullSpace, conditioned, scaled_ridge
 from softunit.estimators._data import checked_x
 from softunit.estimators._softmax_phases import Phases
-from softunit.penalties import Ridge, ScoreRidge
+from softunit.penalties import ScoreRidge
 from softunit.problem import Problem
 from softunit.solution import Solution
 from softunit.solvers import Solver
@@ -80,7 +80,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Source: Deng, Li, Song, arXiv 2304.10411 (paper 0.4); phases: MATH dossier 0.5, 0.6, 1.9.
+    Source: Deng, Li, Song, arXiv 2304.10411; why these phases: docs/maths/softmax-squares.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         """Return the objective in scaled columns, centred too where w lets them be."""
         blind = not np.any(self.w)
         design = conditioned(as_design(a), intercept=False, centre=blind, ridge=0.0)
-        penalties = (Ridge(self.ridge / design.scale**2), ScoreRidge(self._score_weights()))
+        penalties = (scaled_ridge(design, self.ridge), ScoreRidge(self._score_weights()))
         return Problem(design, SoftmaxSquares(), b, penalties, weights=weights)
 
     def _score_weights(self) -> Any:
@@ -178,8 +178,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         x, not_unique = best.x, False
         if self.ridge == 0:
             null = NullSpace.of(design)
-            x = null.least_norm(x)
-            not_unique = null.basis is not None and null.basis.shape[1] > 0
+            x, not_unique = null.least_norm(x), null.found
         self.certificate_ = certify(problem, x, effort="quick")
         if not_unique:
             self.certificate_ = dataclasses.replace(self.certificate_, unique=False)

@@ -9,11 +9,11 @@ from softunit.solvers.newton import Newton
 from softunit.solvers.search import Search
 
 __all__ = [
-    "LBFGS",
-    "SOLVERS",
     "GradientDescent",
     "GradientRegularizedNewton",
+    "LBFGS",
     "Newton",
+    "SOLVERS",
     "Search",
     "Solver",
     "resolve_solver",

@@ -53,8 +53,8 @@ class GradientRegularizedNewton(Solver[RegularizedState]):
 
     Notes
     -----
-    Source: Semenov, Jaggi, Doikov, arXiv 2506.13710; gradient test and rounding rule: MATH
-    dossier 7.2. The plain step is ours.
+    Source: Semenov, Jaggi, Doikov, arXiv 2506.13710; the test by gradients instead of values, the
+    rule near rounding and the plain step are ours (docs/maths/softmax-squares).
     """
 
     kind: Kind = "exact"

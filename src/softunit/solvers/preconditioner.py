@@ -31,8 +31,8 @@ class KroneckerPreconditioner:
 
     Notes
     -----
-    In the spirit of Boehning's bound (MATH dossier 10.3), with the mean of p(1 - p) in place of
-    its upper bound.
+    In the spirit of Boehning's bound (docs/maths/multinomial), with the mean of p(1 - p) in place
+    of its upper bound.
     """
 
     def __init__(self, problem: Problem) -> None:

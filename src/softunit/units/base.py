@@ -11,7 +11,7 @@ from softunit._typing import Array, Kind, Vector
 from softunit.curvature import Curvature
 
 SOFTMAX_SECOND = 0.272167
-"""|sum_k v_k Hess softmax_k| <= this * |v|: sqrt(2) / (3 sqrt(3)), rounded up (dossier 1.6)."""
+"""|sum_k v_k Hess softmax_k| <= this * |v|: sqrt(2) / (3 sqrt(3)), rounded up."""
 
 
 @dataclass(frozen=True)

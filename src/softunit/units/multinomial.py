@@ -40,8 +40,8 @@ class Multinomial(Unit):
 
     Notes
     -----
-    Source: MATH dossier section 10; the Hessian-product and Boehning's bound are from
-    D. Boehning (1992), "Multinomial logistic regression algorithm".
+    Derivations: docs/maths/multinomial. The bound on the curvature is from D. Boehning (1992),
+    "Multinomial logistic regression algorithm".
     """
 
     n_classes: int | None = None

@@ -30,7 +30,8 @@ class SoftmaxCrossEntropy(Unit):
 
     Notes
     -----
-    Source: MATH dossier 1.8 (the Kullback-Leibler surrogate; also conditional logit).
+    It is the Kullback-Leibler divergence plus a constant, and the loss of a conditional logit with
+    one choice set (docs/maths/softmax-cross-entropy).
     """
 
     rowwise: ClassVar[bool] = False

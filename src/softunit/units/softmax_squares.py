@@ -13,7 +13,8 @@ from softunit._typing import Array, Kind, Vector
 from softunit.curvature import CentredDiagonal
 from softunit.units.base import SOFTMAX_SECOND, Bounds, Unit
 
-# Extremal constants of the curvature in score space, MATH dossier 1.6 (found by search, attained).
+# Extremal eigenvalues and third derivative in score space for a target in the simplex: attained
+# with two rows, and not exceeded in a search over more (docs/maths/softmax-squares).
 SIMPLEX_LOWEST, SIMPLEX_HIGHEST, SIMPLEX_LIPSCHITZ = -0.240410, 0.308118, 0.571409
 
 
@@ -32,7 +33,8 @@ class SoftmaxSquares(Unit):
 
     Notes
     -----
-    Source: Deng, Li, Song, arXiv 2304.10411 (paper 0.4); centred form: MATH dossier 1.3.
+    Source: Deng, Li, Song, arXiv 2304.10411; the centred form is derived in
+    docs/maths/softmax-squares.
     """
 
     rowwise: ClassVar[bool] = False
@@ -68,7 +70,7 @@ class SoftmaxSquares(Unit):
         return CentredDiagonal(weights=f * (own + c - f @ c), centre=f)
 
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
-        """Return the dossier's constants: for b in the simplex the sharp ones, else looser.
+        """Return the known constants: sharp ones for b in the simplex, looser ones elsewhere.
 
         The part of b that no softmax can reach, (1 - sum b)^2 / (2n), bounds the loss below.
         """

@@ -1,0 +1,67 @@
+# Every target stands alone on a fresh clone: python3 and make are all it needs.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+# Tests run in this many processes at most, each with one thread of linear algebra:
+# threads of several processes on the same cores only get into each other's way.
+WORKERS ?= 4
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Silences a notice of mkdocs-material about another project's future.
+export NO_MKDOCS_2_WARNING := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs format clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.cli ## Fit the handwritten digits and a planted softmax regression, write a report
+	$(VENV)/bin/softunit demo
+
+test: $(VENV)/.dev ## Run every test, with coverage
+	$(ONE_THREAD) $(PY) -m pytest -n auto --maxprocesses $(WORKERS) --dist worksteal --cov $(ARGS)
+
+check: $(VENV)/.dev ## Format, lint, types, import contract, documentation
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(PY) -m mkdocs build --strict --quiet
+
+bench: $(VENV)/.dev ## Time softunit and its peers side by side
+	$(PY) -m benchmarks
+
+docs: $(VENV)/.dev ## Serve the documentation on this machine
+	$(PY) -m mkdocs serve
+
+format: $(VENV)/.dev ## Put the code in the house format
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) site dist .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "softunit needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment: install python3-venv" \
+			"(Debian, Ubuntu: apt-get install python3-venv), or name another Python:" \
+			"make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# Stamps: installed again only when pyproject.toml changes. The source is used where it lies.
+$(VENV)/.cli: pyproject.toml $(VENV)/.made
+	$(PIP) install --quiet --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.made
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.cli

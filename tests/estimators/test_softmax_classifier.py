@@ -1,0 +1,245 @@
+"""The classifier on hard data: a right answer or a sentence, never nan."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+
+import softunit as su
+from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
+from softunit.solution import Status
+from softunit.solvers import LBFGS
+
+
+def blobs(rng: np.random.Generator, *, n: int = 300, d: int = 4, k: int = 3):
+    a = rng.standard_normal((n, d))
+    y = (a @ rng.standard_normal((d, k)) + rng.gumbel(size=(n, k))).argmax(axis=1)
+    return a, y
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("factor", [1e12, 1e-12, 1e30])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+def test_scaled_columns_predict_as_before(k, factor, form, rng):
+    a, y = blobs(rng, k=k)
+    base = su.SoftmaxClassifier(C=np.inf, tol=1e-11).fit(a, y)
+    scaled = a * np.array([1, factor, 1, 1 / factor])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # its gradient is at rounding level
+        model = su.SoftmaxClassifier(C=np.inf, tol=1e-11).fit(form(scaled), y)
+    assert model.solution_.status in (Status.CONVERGED, Status.ROUNDING)
+    np.testing.assert_allclose(model.predict_proba(scaled), base.predict_proba(a), atol=1e-9)
+    assert model.certificate_.gap_bound < 1e-12
+
+
+def test_a_gradient_at_rounding_level_says_why(rng):
+    a, y = blobs(rng)
+    with pytest.warns(ConvergenceWarning, match="columns of very different size"):
+        su.SoftmaxClassifier(tol=1e-9).fit(a * np.array([1, 1e13, 1, 1]), y)
+
+
+def test_a_huge_common_offset_of_a_column_is_centred_away(rng):
+    a, y = blobs(rng)
+    base = su.SoftmaxClassifier(tol=1e-10).fit(a, y)
+    model = su.SoftmaxClassifier(tol=1e-6).fit(a + 1e5, y)
+    np.testing.assert_allclose(model.coef_, base.coef_, atol=1e-6)
+
+
+def test_scores_near_ten_thousand_stay_finite(rng):
+    a, y = blobs(rng)
+    offset = 1e4 * rng.standard_normal((len(y), 3))
+    model = su.SoftmaxClassifier(C=1e-3).fit(a, y, offset=offset)
+    assert model.solution_.converged
+    assert np.isfinite(model.predict_log_proba(a, offset)).all()
+    np.testing.assert_allclose(model.predict_proba(a, offset).sum(axis=1), 1)
+
+
+def test_squares_that_overflow_are_refused(rng):
+    a, y = blobs(rng)
+    a[:, 2] *= 1e200
+    with pytest.raises(InputError, match="column 2 of A is so large that its squares overflow"):
+        su.SoftmaxClassifier().fit(a, y)
+
+
+def test_separable_classes_without_ridge_are_named():
+    x, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    with pytest.warns(SeparationWarning, match="separates 'setosa' from the other"):
+        model = su.SoftmaxClassifier(C=np.inf).fit(x, names)
+    assert model.solution_.status is Status.SEPARABLE
+    assert not model.solution_.converged
+    assert np.isfinite(model.coef_).all()
+    with pytest.warns(SeparationWarning, match="'setosa', 'versicolor'"):
+        su.SoftmaxClassifier(C=np.inf).fit(x[:100], names[:100])
+    with pytest.warns(SeparationWarning, match="0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+        su.SoftmaxClassifier(C=np.inf).fit(*load_digits(return_X_y=True))
+
+
+def test_classes_that_overlap_are_not_called_separable():
+    x, y = load_iris(return_X_y=True)
+    model = su.SoftmaxClassifier(C=np.inf).fit(x[50:], y[50:])
+    assert model.solution_.converged
+    assert model.certificate_.gap_bound < 1e-10
+
+
+def test_rows_of_no_weight_do_not_hide_separation():
+    x, y = load_iris(return_X_y=True)
+    x, y = x[:101].copy(), y[:101]
+    x[100], y[100] = x[0], 1  # one row on the wrong side
+    weight = np.ones(101)
+    weight[100] = 0.0
+    with pytest.warns(SeparationWarning, match="0, 1"):
+        su.SoftmaxClassifier(C=np.inf).fit(x, y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+def test_collinear_columns_without_ridge_get_the_least_norm(form, rng):
+    a, y = blobs(rng)
+    doubled = np.column_stack([a, 2 * a[:, 0], np.ones(len(a)), np.zeros(len(a))])
+    base = su.SoftmaxClassifier(C=np.inf, tol=1e-10).fit(a, y)
+    with pytest.warns(NotUniqueWarning, match="least norm"):
+        model = su.SoftmaxClassifier(C=np.inf, tol=1e-9).fit(form(doubled), y)
+    assert model.certificate_.unique is False
+    np.testing.assert_allclose(model.coef_[:, 4], 2 * model.coef_[:, 0], atol=1e-7)
+    np.testing.assert_allclose(model.coef_[:, 5:], 0, atol=1e-12)
+    np.testing.assert_allclose(5 * model.coef_[:, 0], base.coef_[:, 0], atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(doubled), base.predict_proba(a), atol=1e-7)
+
+
+def test_least_norm_beyond_the_size_that_is_decomposed(monkeypatch, rng):
+    a, y = blobs(rng)
+    doubled = np.column_stack([a, 2 * a[:, 0]])
+    monkeypatch.setattr("softunit.estimators._conditioning.FORM_LIMIT", 1)
+    with pytest.warns(NotUniqueWarning, match="least norm"):
+        model = su.SoftmaxClassifier(C=np.inf, tol=1e-9).fit(doubled, y)
+    np.testing.assert_allclose(model.coef_[:, 4], 2 * model.coef_[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_solution_and_certificate_speak_of_the_input_columns(k, rng):
+    a, y = blobs(rng, k=k)
+    model = su.SoftmaxClassifier(tol=1e-9).fit(a, y)
+    ridge = np.append(np.full(4, 1 / len(y)), 0.0)
+    problem = su.Problem(
+        np.column_stack([a, np.ones(len(a))]), su.units.Multinomial(k), y, su.penalties.Ridge(ridge)
+    )
+    point = problem.evaluate(model.solution_.x)
+    assert point.value == pytest.approx(model.certificate_.value, rel=1e-12)
+    assert np.abs(point.gradient).max() <= 1e-9
+    assert model.certificate_.strong_convexity == pytest.approx(1 / len(y))
+    np.testing.assert_array_equal(np.atleast_2d(model.solution_.x.T)[:, :-1], model.coef_)
+
+
+def test_certify_on_other_data_and_unknown_labels(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier(tol=1e-9).fit(a, y)
+    again = model.certify(a, y)
+    assert again.gradient_norm <= 1e-9
+    assert again.gap_bound <= 1e-9
+    other = model.certify(a[:100], y[:100])
+    assert other.gradient_norm > 1e-3
+    with pytest.raises(InputError, match="1 labels that the model does not know; the first is 7"):
+        model.certify(a, np.append(y[:-1], 7))
+    with pytest.raises(InputError, match="X has 300 rows, but y has 2 labels"):
+        model.certify(a, y[:2])
+
+
+def test_free_classes_sum_to_zero_whatever_the_start(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier(warm_start=True).fit(a, y)
+    model.coef_ += 3.0
+    model.intercept_ -= 5.0
+    model.fit(a, y)
+    assert np.abs(model.coef_.sum(axis=0)).max() < 1e-12
+    assert abs(model.intercept_.sum()) < 1e-12
+
+
+def test_a_warm_start_saves_iterations(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier(warm_start=True, solver=LBFGS()).fit(a, y)
+    first = int(model.n_iter_[0])
+    assert int(model.set_params(C=1.01).fit(a, y).n_iter_[0]) < first
+    assert model.fit(a, (y == 0).astype(int)).coef_.shape == (1, 4)
+
+
+def test_progress_is_silent_off_a_terminal(rng, capsys):
+    a, y = blobs(rng)
+    su.SoftmaxClassifier(verbose=1).fit(a, y)
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert out.err == ""
+
+
+def test_too_few_iterations_warn_with_the_gap(rng):
+    a, y = blobs(rng)
+    with pytest.warns(ConvergenceWarning, match=r"Raise `max_iter`.* at most .* above the optimum"):
+        su.SoftmaxClassifier(max_iter=1).fit(a, y)
+
+
+def test_shares_of_a_frame_take_its_names(rng):
+    pandas = pytest.importorskip("pandas")
+    a, _ = blobs(rng)
+    shares = pandas.DataFrame(rng.dirichlet(np.ones(3), len(a)), columns=["bus", "car", "train"])
+    model = su.SoftmaxClassifier().fit(a, shares)
+    assert model.classes_.tolist() == ["bus", "car", "train"]
+    assert set(model.predict(a)) <= {"bus", "car", "train"}
+    tilted = su.SoftmaxClassifier(class_weight={"car": 2.0}).fit(a, shares)
+    assert tilted.predict_proba(a)[:, 1].mean() > model.predict_proba(a)[:, 1].mean() + 0.05
+    balanced = su.SoftmaxClassifier(class_weight="balanced", tol=1e-10).fit(a, shares)
+    np.testing.assert_allclose(balanced.predict_proba(a).mean(axis=0), 1 / 3, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"C": 0}, "`C` must be a number > 0; got 0"),
+        ({"C": "1"}, "`C` must be a number > 0; got '1'"),
+        ({"C": np.nan}, "got nan"),
+        ({"C": 1e-320}, "is too small"),
+        ({"tol": -1e-4}, "`tol` must be a finite number >= 0; got -0.0001"),
+        ({"max_iter": 2.5}, "`max_iter` must be an integer"),
+        ({"solver": "lbgfs"}, "Did you mean 'lbfgs'"),
+        ({"class_weight": "balancd"}, "class_weight"),
+    ],
+)
+def test_bad_parameters_get_a_sentence(settings, sentence, rng):
+    with pytest.raises(ValueError, match=sentence):
+        su.SoftmaxClassifier(**settings).fit(*blobs(rng))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda a, y: (np.where(a > 2, np.nan, a), y, None, None), r"column \d of X holds NaN"),
+        (lambda a, y: (a, np.zeros(len(y)), None, None), "one class only, 0.0, in all 300 rows"),
+        (lambda a, y: (a, y[:9], None, None), "X has 300 rows, but y has 9 labels"),
+        (lambda a, y: (a, a[:, 0], None, None), "Unknown label type: continuous"),
+        (lambda a, y: (a, a[:, :3], None, None), "negative entries"),
+        (lambda a, y: (a, np.ones((5, 3)) / 3, None, None), r"y has shape \(5, 3\)"),
+        (lambda a, y: (a, None, None, None), "y is None"),
+        (lambda a, y: (a, y, -np.ones(len(y)), None), "Weights must be >= 0"),
+        (lambda a, y: (a, y, np.zeros(len(y)), None), "all zero"),
+        (
+            lambda a, y: (a, y, np.ones(3), None),
+            r"weights has shape|weights have shape|shape \(3,\)",
+        ),
+        (lambda a, y: (a, y, None, np.zeros(300)), r"the scores have shape \(300, 3\)"),
+        (lambda a, y: (a, y, None, np.full((300, 3), np.inf)), "column 0 of the offset"),
+    ],
+)
+def test_bad_data_gets_a_sentence(change, sentence, rng):
+    x, y, weight, offset = change(*blobs(rng))
+    with pytest.raises(ValueError, match=sentence):
+        su.SoftmaxClassifier().fit(x, y, sample_weight=weight, offset=offset)
+
+
+def test_an_offset_of_the_wrong_shape_at_prediction(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier().fit(a, y)
+    with pytest.raises(InputError, match=r"the offset has shape \(300,\), the scores \(300, 3\)"):
+        model.predict(a, np.zeros(300))

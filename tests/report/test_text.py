@@ -1,0 +1,66 @@
+"""The terminal summary: fits its width, and lets nothing from data act on the terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from softunit.errors import MissingExtraError
+from softunit.report import FitSummary, render_text, summary_table
+from tests.report.stand_ins import HOSTILE_CLASSES, HOSTILE_FEATURES, classified, regressed
+
+
+def printed(summary: FitSummary, width: int, *, colour: bool = False) -> str:
+    """Return what a console of this width prints."""
+    file = io.StringIO()
+    system = "truecolor" if colour else None
+    render_text(
+        summary, Console(file=file, width=width, force_terminal=colour, color_system=system)
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("classes", [["no", "yes"], HOSTILE_CLASSES])
+def test_it_fits_the_width(width: int, classes: list[str]) -> None:
+    lines = printed(classified(classes, features=HOSTILE_FEATURES), width).splitlines()
+    assert max(len(line) for line in lines) <= width
+
+
+def test_the_certificate_is_in_words() -> None:
+    text = printed(classified(["no", "yes"]), 100)
+    assert "Converged. The objective is at most 3.1e-14 above its optimum." in text
+    assert "proved     The objective is strongly convex" in text
+    assert "estimated  Newton's region" in text
+
+
+def test_markup_and_control_sequences_are_shown_not_obeyed() -> None:
+    summary = classified(
+        HOSTILE_CLASSES, features=HOSTILE_FEATURES, notes=("[red]x[/red] \x1b]0;title\x07\r",)
+    )
+    text = printed(summary, 100)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\r" not in text
+    assert "[red]x[/red] \\x1b]0;title\\x07\\x0d" in text
+    # With colours on, only the console's own sequences may be there: all end in "m".
+    pieces = printed(summary, 100, colour=True).split("\x1b")[1:]
+    assert pieces
+    assert all(piece.startswith("[") and "m" in piece for piece in pieces)
+    assert "]0;" not in "".join(piece.partition("m")[0] for piece in pieces)
+
+
+def test_a_regressor_has_no_classes() -> None:
+    text = printed(regressed(), 60)
+    assert "Classes" not in text
+    assert "Most confused" not in text
+    assert "Root mean squared residual" in text
+
+
+def test_without_rich_the_pip_line_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(MissingExtraError, match=r"summary table needs .*softunit\[cli\]"):
+        summary_table(regressed())

@@ -1,0 +1,155 @@
+"""Certificates: what they prove holds, what they cannot prove they do not claim."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import softunit as su
+from softunit.certificate import Certificate
+from softunit.penalties import Ridge, ScoreRidge
+from softunit.spectrum import concordant_gap
+from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares
+from tests.contracts.cases import labels, multinomial_problem, simplex, squares_problem
+
+
+def text(certificate: Certificate, *, proved: bool | None = None) -> str:
+    return " ".join(s.text for s in certificate.statements if proved in (None, s.proved))
+
+
+@pytest.mark.parametrize("columns", [2, 4])
+@pytest.mark.parametrize("effort", ["quick", "full"])
+def test_gap_of_an_early_stop_is_bounded_and_not_wildly(columns, effort, rng):
+    seed = int(rng.integers(1 << 30))
+    problem = multinomial_problem(np.random.default_rng(seed), columns=columns)
+    best = su.minimize(problem, tol=1e-13).value
+    for max_iter in (2, 3, 4, 5):
+        x = su.minimize(problem, max_iter=max_iter, tol=1e-13).x
+        certificate = su.certify(problem, x, effort=effort)
+        gap = certificate.value - best
+        assert gap <= certificate.gap_bound
+        assert certificate.gap_bound <= max(1e4 * gap, 1e-12)
+        assert certificate.strong_convexity == pytest.approx(0.01)
+        assert certificate.unique
+
+
+def test_newton_decrement_is_that_of_the_formed_hessian(rng):
+    problem = multinomial_problem(rng, columns=2)
+    x = su.minimize(problem, max_iter=2, tol=0.0).x
+    point = problem.evaluate(x)
+    step = np.linalg.solve(problem.hessian(point), point.gradient)
+    expected = math.sqrt(point.gradient @ step)
+    assert su.certify(problem, x).newton_decrement == pytest.approx(expected, rel=1e-9)
+
+
+def test_beyond_the_size_that_is_formed_cg_gives_the_decrement(monkeypatch, rng):
+    problem = multinomial_problem(rng, columns=3)
+    x = su.minimize(problem, max_iter=3, tol=0.0).x
+    formed = su.certify(problem, x)
+    monkeypatch.setattr("softunit.certificate.FORM_LIMIT", 1)
+    by_cg = su.certify(problem, x)
+    assert by_cg.newton_decrement == pytest.approx(formed.newton_decrement, rel=1e-3)
+    assert "by conjugate gradients" in text(by_cg, proved=False)
+    assert math.isfinite(by_cg.gap_bound)
+
+
+def test_a_coupled_problem_is_bounded_globally_and_locally(rng):
+    problem = squares_problem(rng, noise=0.3)
+    solution = su.minimize(problem, tol=1e-12)
+    certificate = su.certify(problem, solution.x)
+    assert certificate.gap_bound == pytest.approx(solution.value, rel=1e-6)
+    assert certificate.local_gap_bound < 1e-12
+    assert "Kantorovich" in text(certificate, proved=True)
+    assert certificate.unique is None
+
+
+def test_the_papers_regulariser_proves_a_global_optimum(rng):
+    a, b = rng.standard_normal((50, 3)), simplex(rng, 50)
+    strong = su.Problem(a, SoftmaxSquares(), b, ScoreRidge(0.5))
+    start = su.certify(strong, 0.1 * np.ones(3))
+    best = su.minimize(strong, tol=1e-13)
+    assert best.converged
+    assert start.unique
+    assert 0 <= start.value - best.value <= start.gap_bound < 10 * (start.value - best.value)
+    assert "strongly convex everywhere" in text(start, proved=True)
+    weak = su.certify(su.Problem(a, SoftmaxSquares(), b, ScoreRidge(0.4)), 0.1 * np.ones(3))
+    assert weak.strong_convexity == 0.0
+
+
+def test_cross_entropy_is_certified_by_its_entropy(rng):
+    problem = squares_problem(rng)
+    convex = su.Problem(problem.design, SoftmaxCrossEntropy(), problem.target)
+    certificate = su.certify(convex, su.minimize(convex, tol=1e-13).x)
+    assert certificate.gap_bound < 1e-12
+
+
+def test_a_saddle_is_called_what_it_is():
+    # b on one row, x far on the wrong side: the curvature along the column is negative.
+    problem = su.Problem(np.array([[1.0], [0.0]]), SoftmaxSquares(), [1.0, 0.0])
+    certificate = su.certify(problem, [-2.0])
+    assert "not positive definite" in text(certificate, proved=False)
+    assert math.isnan(certificate.newton_decrement)
+    assert certificate.local_gap_bound == certificate.gap_bound
+
+
+def test_collinear_columns_without_ridge_are_not_unique(rng):
+    a = rng.standard_normal((80, 3))
+    y = labels(3)(rng, 80)
+    doubled = su.Problem(np.column_stack([a, a[:, 0]]), Multinomial(), y)
+    certificate = su.certify(doubled, su.minimize(doubled).x)
+    assert certificate.unique is False
+    assert "1 of 4 directions" in text(certificate, proved=False)
+    held = su.Problem(np.column_stack([a, a[:, 0]]), Multinomial(), y, Ridge(1e-3))
+    assert su.certify(held, su.minimize(held).x).unique
+
+
+def test_nothing_is_claimed_for_separable_classes_without_ridge():
+    x, y = load_iris(return_X_y=True)
+    problem = su.Problem(x[:100], Multinomial(), y[:100])
+    certificate = su.certify(problem, su.minimize(problem).x)
+    assert certificate.gap_bound == math.inf
+    assert "no bound on the gap" in text(certificate)
+
+
+def test_concordant_gap_is_half_the_squared_decrement_in_the_limit():
+    assert concordant_gap(1e-8, 3.0) == pytest.approx(0.5e-16, rel=1e-6)
+    assert concordant_gap(0.5, 2.0) == math.inf
+    # Continuous where the series hands over to the closed form.
+    below, above = concordant_gap(0.9999e-3, 1.0), concordant_gap(1.0001e-3, 1.0)
+    assert above / below == pytest.approx((1.0001 / 0.9999) ** 2, rel=1e-6)
+
+
+def test_the_bound_holds_for_the_function_it_models():
+    # F(x) = log(1 + exp(-x)) + x / 4 is self-concordant with constant 1; its optimum is log 3.
+    def gap(x: float) -> tuple[float, float]:
+        p = 1 / (1 + math.exp(x))
+        decrement = abs(0.25 - p) / math.sqrt(p * (1 - p))
+        value = math.log1p(math.exp(-x)) + x / 4
+        best = math.log1p(1 / 3) + math.log(3) / 4
+        return value - best, concordant_gap(decrement, 1 / math.sqrt(p * (1 - p)))
+
+    for x in np.linspace(0.2, 2.2, 41):
+        true, bound = gap(x)
+        assert true <= bound + 1e-15
+
+
+def test_to_dict_is_json_without_nan(rng):
+    problem = multinomial_problem(rng)
+    certificate = su.certify(problem, np.zeros(problem.shape), effort="quick")
+    data = json.loads(json.dumps(certificate.to_dict(), allow_nan=False))
+    assert data["value"] == certificate.value
+    assert data["statements"][0]["proved"] is True
+    assert str(certificate).startswith("Proved: the objective is")
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [(np.zeros(3), r"x has shape \(3,\)"), (np.full((5, 3), np.nan), "15 entries")],
+)
+def test_bad_points_get_a_sentence(x, sentence, rng):
+    with pytest.raises(ValueError, match=sentence):
+        su.certify(multinomial_problem(rng), x)
