@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.linalg import lstsq
 
 from softunit._numeric import EPS, as_columns
+from softunit._typing import Matrix
 from softunit.problem import FORM_LIMIT, Point, Problem
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.preconditioner import KroneckerPreconditioner
@@ -17,6 +18,10 @@ from softunit.spectrum import Metric, Spectrum, concordant_gap
 
 FREE_LIMIT = 300
 """Unpenalised parameters up to which the ridge bound minimises over them exactly."""
+
+
+FREE_ITER = 60  # damped Newton steps for that
+FREE_LEFT = 1e-9  # gradient of the free parameters that the bound tolerates, and contains
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,16 @@ class Proofs:
         point = _minimised_over(problem, self.point, free)
         held = problem.ridge > 0
         g = as_columns(point.gradient)
-        moved = max(0.0, self.point.value - point.value)
+        # What minimising over the free rows still leaves: for a log loss at most their gradient,
+        # also where the minimum lies at infinity (a class without weight).
+        left = float(np.abs(g[free]).sum())
+        if left > FREE_LEFT:
+            self.say(
+                "the unpenalised parameters could not be minimised out (their gradient stays at"
+                f" {left:.1e}): no bound from the ridge."
+            )
+            return
+        moved = max(0.0, self.point.value - point.value) + left
         gap = moved + 0.5 * float((g[held] ** 2 / problem.ridge[held, None]).sum())
         self.improve(gap)
         roots = problem.design.gradient_to_input(np.sqrt(problem.ridge))
@@ -97,7 +111,7 @@ class Proofs:
                 f" {gap:.2e} of the global optimum."
             )
         floor = float(problem.score_ridge.min()) + self.bounds.lowest
-        if floor < 0 and not problem.ridge.all():
+        if floor == -math.inf or (floor < 0 and not problem.ridge.all()):
             return
         matrix = floor * problem.gram + np.diag(problem.ridge)
         least = float(np.linalg.eigvalsh(matrix)[0])
@@ -213,21 +227,41 @@ class Proofs:
 
 
 def _minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Point:
-    """Return the point after minimising over some rows of x by Newton's method."""
+    """Return the point after minimising over some rows of x by damped Newton steps."""
     best = point
-    for _ in range(20):
-        if not len(free):
-            break
+    for _ in range(FREE_ITER):
         g = as_columns(best.gradient)[free]
-        if float(np.abs(g).max()) <= 4 * EPS:
+        if not len(free) or float(np.abs(g).max()) <= 4 * EPS:
             break
         hessian = problem.hessian(best, coordinates=free)
-        step = lstsq(hessian, -g.ravel())[0]  # singular along a constant across classes
-        x = best.x.copy()
-        as_columns(x)[free] += step.reshape(g.shape)
-        trial = problem.evaluate(x)
-        worse = trial.value > best.value + 8 * EPS * (1 + abs(best.value))
-        if worse or np.abs(as_columns(trial.gradient)[free]).max() >= np.abs(g).max():
+        # Singular along a constant across classes, to which the least-squares step is blind.
+        step = lstsq(hessian, -g.ravel())[0].reshape(g.shape)
+        if not float(np.vdot(step, g)) < 0:
+            step = -g
+        trial = _halved(problem, best, free, step)
+        if trial is None:
             break
         best = trial
     return best
+
+
+def _halved(
+    problem: Problem, best: Point, free: npt.NDArray[np.integer], step: Matrix
+) -> Point | None:
+    """Return the first point along a step, halved again and again, that is better; or None.
+
+    Near the minimum, where values differ by rounding only, better means half the gradient.
+    """
+    g = as_columns(best.gradient)[free]
+    slope, size = float(np.vdot(step, g)), float(np.abs(g).max())
+    for halving in range(40):
+        t = 0.5**halving
+        x = best.x.copy()
+        as_columns(x)[free] += t * step
+        trial = problem.evaluate(x)
+        if trial.value <= best.value + 1e-4 * t * slope:
+            return trial
+        flatter = float(np.abs(as_columns(trial.gradient)[free]).max()) <= 0.5 * size
+        if flatter and trial.value <= best.value + 8 * EPS * (1 + abs(best.value)):
+            return trial
+    return None

@@ -263,7 +263,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         if self.fit_intercept:
             w = np.column_stack([w, self.intercept_])
         w = np.asarray(w, dtype=np.float64)
-        return w[0] if len(w) == 1 else w.T
+        return w[0] if len(w) == 1 else (w - w.mean(axis=0)).T
 
     # Certificates and neighbours ----------------------------------------------------------------
 
@@ -332,8 +332,9 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
 
 def _not_unique_sentence() -> str:
     return (
-        "the optimum is not unique: columns of X are collinear (or constant) and C is infinite. The"
-        " coefficients of least norm are returned; use a finite C, or drop columns."
+        "the optimum is not unique: columns of X are collinear (or constant) and C is infinite, or"
+        " so large that the ridge is lost in rounding. The coefficients of least norm are returned;"
+        " use a smaller C, or drop columns."
     )
 
 

@@ -12,10 +12,18 @@ import numpy as np
 from softunit._typing import Array
 from softunit.errors import FileError, InputError
 from softunit.model_file import checks
-from softunit.model_file.model import ESTIMATORS, FORMAT, Estimator, SavedModel, Training
+from softunit.model_file.model import (
+    ESTIMATORS,
+    FORMAT,
+    PROBLEMS,
+    Estimator,
+    ProblemKind,
+    SavedModel,
+    Training,
+)
 from softunit.solution import Status
 from softunit.tables import Encoding
-from softunit.tables.names import show
+from softunit.tables.names import listed, show
 
 KEYS = (
     "classes", "encoding", "format", "offset", "problem", "settings", "softunit", "target",
@@ -98,10 +106,9 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
         )
     checks.mapping(data, KEYS, "its header")
     checks.text(data["softunit"], "`softunit`")
-    if not isinstance(data["problem"], str) or data["problem"] not in ESTIMATORS:
-        raise FileError(f"`problem` must be one of {list(ESTIMATORS)}; got {show(data['problem'])}")
-    estimator = _decode_settings(data["problem"], data["settings"])
-    classes = _decode_classes(data["classes"], data["problem"])
+    problem = _decode_problem(data["problem"])
+    estimator = _decode_settings(problem, data["settings"])
+    classes = _decode_classes(data["classes"], problem)
     width = _set_fitted(estimator, tensors, classes)
     training = _decode_training(data["training"])
     if isinstance(estimator, ESTIMATORS["classifier"]):
@@ -111,7 +118,7 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
     return SavedModel(
         estimator=estimator,
         encoding=_decode_encoding(data["encoding"], width),
-        problem=data["problem"],
+        problem=problem,
         target=checks.text(data["target"], "`target`"),
         weights=checks.text_or_none(data["weights"], "`weights`"),
         offset=checks.text_or_none(data["offset"], "`offset`"),
@@ -119,7 +126,14 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
     )
 
 
-def _decode_settings(problem: str, data: Any) -> Estimator:
+def _decode_problem(value: Any) -> ProblemKind:
+    for problem in PROBLEMS:
+        if value == problem:
+            return problem
+    raise FileError(f"`problem` must be one of {listed(PROBLEMS)}; got {show(value)}")
+
+
+def _decode_settings(problem: ProblemKind, data: Any) -> Estimator:
     """Return an estimator, not fitted, whose settings are those that its class has and accepts."""
     kind = ESTIMATORS[problem]
     defaults = kind().get_params(deep=False)
@@ -159,16 +173,14 @@ def _decode_classes(data: Any, problem: str) -> Array | None:
     if not isinstance(values, list) or len(values) < 2:
         raise FileError(f"`classes` must list at least two labels; got {show(values)}")
     for value in values:
-        if type(value) not in _LABEL_TYPES[kind] or (kind == "float" and not _is_number(value)):
+        if type(value) not in _LABEL_TYPES[kind] or (
+            kind == "float" and not checks.is_finite(value)
+        ):
             raise FileError(f"`classes` must hold labels of type {kind}; got {show(value)}")
     classes = np.array(values, dtype=np.float64) if kind == "float" else np.array(values)
     if classes.dtype.kind == "O" or not bool((classes[1:] > classes[:-1]).all()):
         raise FileError(f"`classes` must be sorted, different and representable: {show(values)}")
     return classes
-
-
-def _is_number(value: float) -> bool:
-    return checks.is_finite(value)
 
 
 def _set_fitted(estimator: Estimator, tensors: Mapping[str, Array], classes: Array | None) -> int:
@@ -191,14 +203,14 @@ def _set_fitted(estimator: Estimator, tensors: Mapping[str, Array], classes: Arr
         raise FileError(f"`coef` has shape {coef.shape}, which does not go with its classes")
     estimator.coef_ = coef
     estimator.n_features_in_ = coef.shape[-1]
-    return coef.shape[-1]
+    return int(coef.shape[-1])
 
 
 def _decode_encoding(data: Any, width: int) -> Encoding:
     """Return the encoding, which must make as many columns as there are coefficients."""
     entries = data.get("columns") if isinstance(data, dict) else None
     runs = [e.get("count") for e in entries or () if isinstance(e, dict)]
-    claimed = sum(n for n in runs if isinstance(n, int))
+    claimed = sum(max(n, 0) for n in runs if isinstance(n, int))
     # A run of columns is a few bytes: it is measured before names are made of it.
     if claimed > width:
         raise FileError(f"its encoding claims {claimed:,} columns, but `coef` has {width:,}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
 from softunit.tables import Encoding
@@ -15,6 +15,7 @@ FORMAT = 1
 ProblemKind: TypeAlias = Literal["classifier", "softmax"]
 Estimator: TypeAlias = SoftmaxClassifier | SoftmaxRegressor
 
+PROBLEMS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 ESTIMATORS: dict[str, type[SoftmaxClassifier] | type[SoftmaxRegressor]] = {
     "classifier": SoftmaxClassifier,
     "softmax": SoftmaxRegressor,

@@ -1,0 +1,1 @@
+"""softunit and its peers side by side: python -m benchmarks."""

@@ -1,0 +1,154 @@
+"""`softunit certify`: what can be proved of saved coefficients on a table, computed afresh."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softunit._typing import Array
+from softunit.certificate import Certificate
+from softunit.cli import options
+from softunit.cli.exits import CONVERGED, NOT_CONVERGED
+from softunit.cli.fitting import noted
+from softunit.cli.outputs import check_outputs, write_json
+from softunit.cli.screen import Screen
+from softunit.errors import InputError
+from softunit.estimators import SoftmaxClassifier
+from softunit.model_file import SavedModel, load_model
+from softunit.report.words import certificate_figures, number, sentence, version
+from softunit.tables import Table, read_numeric, read_table, read_target
+from softunit.tables.names import listed, show
+
+
+def certify(
+    model: options.Model,
+    data: options.Data,
+    format: options.Format = None,
+    json: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> int:
+    """Certify a saved model on a table.
+
+    The table must hold the target; nothing is taken on trust from the fit. Exit status: 0 if the
+    gradient is within the tolerance of the model, 3 if not, 2 bad input.
+    """
+    check_outputs({"--json": json}, {"MODEL": model, "DATA": data})
+    screen = Screen(quiet)
+    begin = time.perf_counter()
+    saved = load_model(model)
+    with screen.working(f"Reading {data}"):
+        table = read_table(data, format=format.value if format else None, text=_texts(saved))
+        arguments = _arguments(saved, table)
+    with noted() as notes, screen.working("Certifying"):
+        certificate = saved.estimator.certify(*arguments)
+    tol = float(saved.estimator.tol)
+    good = certificate.gradient_norm <= tol
+    figures = {
+        "command": "certify",
+        "softunit": version(),
+        "problem": saved.problem,
+        "source": str(data),
+        "value": certificate.value,
+        "gradient_norm": certificate.gradient_norm,
+        "gap_bound": certificate.gap_bound,
+        "converged": good,
+        "n_iter": 0,
+        "seconds": time.perf_counter() - begin,
+        "tol": tol,
+        "n": table.n_rows,
+        "d": saved.estimator.n_features_in_,
+        "target": saved.target,
+        "fitted_to": saved.training.source,
+        "certificate": certificate.to_dict(),
+        "statements": [str(statement) for statement in certificate.statements],
+        "notes": notes,
+        "paths": {"model": model},
+    }
+    write_json(json, figures)
+    _show(screen, figures, certificate, json)
+    return CONVERGED if good else NOT_CONVERGED
+
+
+def _texts(model: SavedModel) -> tuple[str, ...]:
+    """Return the columns to read as text: those of the encoding, and labels that are text."""
+    if _label_kind(model) == "U":
+        return (*model.encoding.text_columns, model.target)
+    return model.encoding.text_columns
+
+
+def _label_kind(model: SavedModel) -> str:
+    estimator = model.estimator
+    return estimator.classes_.dtype.kind if isinstance(estimator, SoftmaxClassifier) else ""
+
+
+def _arguments(model: SavedModel, table: Table) -> list[Any]:
+    """Return X, y, and, as the model has them, weights and offset."""
+    kind = "numeric" if model.problem == "softmax" else "labels"
+    y = read_target(table, model.target, kind=kind)  # type: ignore[arg-type]
+    if isinstance(model.estimator, SoftmaxClassifier):
+        _check_labels(model, y)
+    arguments = [model.encoding.apply(table), y]
+    weights = model.weights and read_numeric(table, model.weights, role="weights")
+    offset = model.offset and read_numeric(table, model.offset, role="offset")
+    return [*arguments, weights] if model.problem == "softmax" else [*arguments, weights, offset]
+
+
+def _check_labels(model: SavedModel, y: Array) -> None:
+    """Refuse labels that are not the model's, before they meet its numbers."""
+    classes = np.asarray(model.estimator.classes_)
+    known, found = set(classes.tolist()), set(y.tolist())
+    # To Python True is 1: labels must also be of one kind.
+    kinds = {y.dtype.kind, classes.dtype.kind}
+    strange = sorted(found if len(kinds) > 1 and kinds & {"U", "b"} else found - known)
+    if strange:
+        rows = int(np.isin(y, np.array(strange, dtype=y.dtype)).sum())
+        raise InputError(
+            f"Column {show(model.target)} holds {listed(strange, 5)} in {rows:,} rows, which the"
+            f" model does not know: its classes are {listed(classes.tolist(), 10)}."
+        )
+    if model.estimator.class_weight == "balanced" and found != known:
+        raise InputError(
+            f"Column {show(model.target)} lacks the classes {listed(sorted(known - found), 5)}: the"
+            " model was fitted with --class-weight balanced, which needs rows of every class."
+        )
+
+
+def _show(
+    screen: Screen, figures: dict[str, Any], certificate: Certificate, json: Path | None
+) -> None:
+    """Print the verdict, the figures and the sentences."""
+    gap, good = certificate.gap_bound, figures["converged"]
+    norm, tol = number(certificate.gradient_norm, 3), number(figures["tol"], 2)
+    if good and math.isfinite(gap):
+        rest = f"The objective is at most {number(gap, 2)} above its optimum on these rows."
+    elif good:
+        rest = "The gradient is within the tolerance; no bound on the distance in value is known."
+    else:
+        rest = (
+            f"The largest gradient entry is {norm}, above the tolerance {tol}: on these rows the"
+            " saved coefficients are not the optimum. Fit again, or certify on the table that the"
+            " model was fitted to."
+        )
+    headline = "Certified" if good else "Not the optimum"
+    title = f"{figures['paths']['model']} on {figures['source']}"
+    screen.verdict(title, headline, rest, good=good)
+    rows = [
+        ("Objective", number(certificate.value, 8)),
+        ("Largest gradient entry", f"{norm} (tolerance {tol})"),
+        *((figure.label, figure.value) for figure in certificate_figures(certificate)),
+        ("Rows", number(figures["n"])),
+        ("Fitted to", figures["fitted_to"]),
+    ]
+    screen.section("Figures", rows)
+    marks = {True: "proved", False: "estimated"}
+    screen.section(
+        "Certificate", [(marks[s.proved], sentence(s.text)) for s in certificate.statements]
+    )
+    screen.section("Notes", [("note", note) for note in figures["notes"]])
+    screen.files("Files", [("Figures", json)])
+    if not good:
+        screen.advise(f"not certified. {rest}")

@@ -1,0 +1,144 @@
+"""The command as a person meets it: in a process of its own, in a terminal of any width."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from softunit.cli import main
+from tests.cli.commands import refused, table
+
+SOFTUNIT = [sys.executable, "-m", "softunit"]
+
+# Hides a package from the imports of the program that follows.
+HIDE = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Hide())
+from softunit.__main__ import main
+sys.exit(main())
+"""
+
+# A fit that says when it has begun, and does not end.
+ENDLESS = """
+import sys, time
+import softunit
+from softunit.__main__ import main
+def fit(self, X, y):
+    print("fitting", flush=True)
+    time.sleep(600)
+softunit.SoftmaxClassifier.fit = fit
+sys.exit(main())
+"""
+
+
+def call(*args: object, columns: int = 80, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [*SOFTUNIT, *map(str, args)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"COLUMNS": str(columns)} | environment,
+        timeout=120,
+    )
+
+
+def test_a_bare_command_shows_how_to_start():
+    done = call(columns=60)
+    assert done.returncode == 0
+    for word in ("softunit demo", "softunit fit table.csv", "fit ", "predict ", "certify "):
+        assert word in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 60
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["fit", "predict", "certify", "demo"])
+def test_help_fits_sixty_columns(command):
+    done = call(command, "--help", columns=60)
+    assert done.returncode == 0
+    assert "--json FILE" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 60
+
+
+def test_version():
+    done = call("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("softunit ")
+
+
+def test_fit_in_a_process(tmp_path, rng):
+    data = table(tmp_path / "t.csv", rng)
+    done = call("fit", data, "--target", "species", columns=60, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 60
+    assert done.stderr == ""
+
+
+def test_refusals_in_a_process(tmp_path, rng):
+    done = call("fit", table(tmp_path / "t.csv", rng), "--target", "spec\x1b[31mies")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("softunit: There is no column")
+    assert "\x1b" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_commands_have_near_names():
+    said = refused("fti")
+    assert said.startswith("softunit: There is no command 'fti'. Did you mean 'fit'?")
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_missing_packages_get_the_pip_line(package):
+    done = subprocess.run(
+        [sys.executable, "-c", HIDE.format(name=package)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "softunit: the command line needs packages that are not installed:"
+        " pip install 'softunit[cli]'\n"
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and signals are others there")
+def test_nobody_reading_is_no_error(tmp_path, rng):
+    data = table(tmp_path / "t.csv", rng)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*SOFTUNIT, "fit", str(data), "--target", "species"], stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and signals are others there")
+def test_ctrl_c_is_status_130_and_keeps_the_old_model(tmp_path, rng):
+    data, model = table(tmp_path / "t.csv", rng), tmp_path / "m.safetensors"
+    model.write_bytes(b"old")
+    args = [sys.executable, "-c", ENDLESS, "fit", data, "--target", "species", "--out", model]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"fitting\n"
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b""), error
+    assert error.startswith(b"softunit: interrupted.")
+    assert error.count(b"\n") == 1
+    assert model.read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "m.safetensors"}
+
+
+def test_main_returns_the_status(capsys):
+    assert main(["--version"]) == 0
+    assert main(["fit"]) == 2
+    assert "Missing argument" in capsys.readouterr().err
