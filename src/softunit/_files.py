@@ -73,9 +73,12 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         return
     target = _resolve(path)
     descriptor, name = _open_neighbour(path, target)
+    fresh = stat.S_IMODE(os.fstat(descriptor).st_mode)
     os.close(descriptor)
     try:
         yield Path(name)
+        # Some writers put a private file of their own in its place.
+        os.chmod(name, stat.S_IMODE(target.stat().st_mode) if target.exists() else fresh)
         _move(name, target, path)
     finally:
         # After a successful move the name is gone, so nothing but a failed write is removed.
@@ -131,8 +134,6 @@ def _move(name: str, target: Path, path: str | os.PathLike[str]) -> None:
     try:
         with open(name, "rb+") as file:
             os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(name, stat.S_IMODE(target.stat().st_mode))
         os.replace(name, target)
     except OSError as error:
         raise FileError(

@@ -16,6 +16,9 @@ from softunit.proofs import Proofs, Statement
 
 __all__ = ["Certificate", "Statement", "certify"]
 
+FORM_WORK = 5e10
+"""n p^2 up to which a certificate forms the Hessian of n rows and p parameters."""
+
 QUICK_LIMIT = 300
 """Parameters up to which a quick certificate decomposes the Hessian: milliseconds."""
 
@@ -90,8 +93,8 @@ def certify(
     problem : Problem
     x : array_like of the shape of x
     effort : {"quick", "full"}, default "full"
-        "quick" forms the Hessian only for a few hundred parameters, "full" up to 2,000, with the
-        Newton decrement by conjugate gradients beyond.
+        "quick" forms the Hessian only for a few hundred parameters, "full" up to 2,000 (and n p^2
+        up to 5e10, a second or two), with the Newton decrement by conjugate gradients beyond.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def certify(
     elif not problem.unit.rowwise:
         draft.global_bound()
     limit = FORM_LIMIT if effort == "full" else QUICK_LIMIT
-    if problem.size <= limit:
+    if problem.size <= limit and problem.design.shape[0] * problem.size**2 <= FORM_WORK:
         draft.spectral_bounds()
     else:
         draft.beyond_spectrum(effort)

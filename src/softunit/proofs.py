@@ -92,7 +92,8 @@ class Proofs:
         gap = moved + 0.5 * float((g[held] ** 2 / problem.ridge[held, None]).sum())
         self.improve(gap)
         roots = problem.design.gradient_to_input(np.sqrt(problem.ridge))
-        self.convexity = float((roots[held] ** 2).min())
+        # Silent columns, which the input's coordinates do not have, hold nothing.
+        self.convexity = float((roots[held & (roots > 0)] ** 2).min(initial=math.inf))
         rest = " once the unpenalised intercept is minimised out" if len(free) else ""
         self.say(
             f"the objective is strongly convex{rest}, with constant mu = {self.convexity:.3e} from"

@@ -217,7 +217,7 @@ def test_a_constant_target_explains_nothing(rng: np.random.Generator) -> None:
     X = rng.normal(size=(9, 3))
     model = Regressor(np.zeros(3), solution(), certificate())
     summary = regressor_summary(model, X, np.full(9, 0.5))
-    assert dict(summary.measures)["Share of the variance explained"] == "undefined"
+    assert dict(summary.measures)["Variance explained"] == "undefined"
 
 
 def test_a_target_of_another_length_is_refused(rng: np.random.Generator) -> None:

@@ -95,7 +95,7 @@ def test_apply_after_the_journey_is_the_same(data):
 
 def test_roles_and_dropped_columns_are_no_features():
     table = tabled(y=[1, 2], w=[1.0, 2.0], o=[0, 0], id=["p", "q"], a=[1, 2])
-    encoding = fit_encoding(table, target="y", weights="w", offset="o", drop=["id"])
+    encoding = fit_encoding(table, target="y", roles={"weights": "w", "offset": "o"}, drop=["id"])
     assert encoding.feature_names == ("a",)
 
 
@@ -184,8 +184,12 @@ def test_infinity_and_emptiness_are_not_filled():
 BAD_CALLS = [
     pytest.param({"target": "yy"}, r"no column 'yy' .*\(target\)", id="target"),
     pytest.param({"target": "y", "drop": ["aa"]}, r"no column 'aa' .*\(to drop\)", id="drop"),
-    pytest.param({"target": "y", "weights": "w"}, r"no column 'w' .*\(weights\)", id="weights"),
-    pytest.param({"target": "y", "offset": "o"}, r"no column 'o' .*\(offset\)", id="offset"),
+    pytest.param(
+        {"target": "y", "roles": {"weights": "w"}}, r"no column 'w' .*\(weights\)", id="weights"
+    ),
+    pytest.param(
+        {"target": "y", "roles": {"offset": "o"}}, r"no column 'o' .*\(offset\)", id="offset"
+    ),
     pytest.param({"target": "y", "drop": ["abc"]}, r"No column of .* is left", id="nothing-left"),
     pytest.param({"target": "y", "impute": "max"}, r"`impute` must be one.*'max'", id="impute"),
     pytest.param({"target": "y", "unknown": "x"}, r"`unknown` must be one.*'x'", id="unknown"),

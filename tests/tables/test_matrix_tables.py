@@ -39,7 +39,7 @@ def test_matrix_is_passed_on_without_a_copy(rng, kind, dtype, target):
 def test_columns_are_found_by_name(rng, kind):
     values = rng.normal(size=(5, 4)).astype(np.float32)
     table = tabled(kind(values))
-    encoding = fit_encoding(table, target="y", drop=["x2"], weights="x0")
+    encoding = fit_encoding(table, target="y", drop=["x2"], roles={"weights": "x0"})
     assert encoding.feature_names == ("x1", "x3")
     shuffled = tabled(kind(values[:, [3, 2, 1, 0]]), names=("x3", "x2", "x1", "x0"))
     for given in (table, shuffled):

@@ -28,6 +28,9 @@ HELD_OUT = 297
 PLANTED = {"price": -1.2, "quality": 0.8, "reach": 0.5, "delivery_days": -0.3}
 """The x behind the market shares of the second fit."""
 
+DISTURBED = 0.05
+"""Standard deviation of what else moves the shares: no softmax of the columns meets them."""
+
 _FOLDER = Path("softunit-demo")
 
 
@@ -120,7 +123,7 @@ def _read_right(paths: dict[str, Path]) -> int:
 
 
 def market(rows: int = 120) -> dict[str, Array]:
-    """Return a table of products whose shares of a market are one softmax of `PLANTED`.
+    """Return a table of products whose shares of a market are one softmax of `PLANTED`, disturbed.
 
     Parameters
     ----------
@@ -135,7 +138,8 @@ def market(rows: int = 120) -> dict[str, Array]:
     }
     scores = sum(table[name] * x for name, x in PLANTED.items())
     names = np.array([f"product {i + 1}" for i in range(rows)])
-    return {"product": names, **table, "share": softmax(np.asarray(scores))}
+    noise = rng.normal(0, DISTURBED, rows)
+    return {"product": names, **table, "share": softmax(np.asarray(scores + noise))}
 
 
 def _shares(paths: dict[str, Path], screen: Screen) -> tuple[Fitted, dict[str, Any]]:

@@ -133,8 +133,7 @@ def _prepared(request: FitRequest) -> Prepared:
         table,
         target=target,
         drop=request.drop,
-        weights=request.weights,
-        offset=request.offset,
+        roles=request.roles(),
         impute=request.impute,
         unknown=request.unknown,
     )

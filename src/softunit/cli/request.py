@@ -56,6 +56,11 @@ class FitRequest:
     report: Path | None = None
     out: Path | None = None
 
+    def roles(self) -> dict[str, str]:
+        """Return the columns that are neither features nor target, by the part they play."""
+        named = {"weights": self.weights, "offset": self.offset}
+        return {role: name for role, name in named.items() if name is not None}
+
     def estimator(self, *, verbose: int = 0) -> SoftmaxClassifier | SoftmaxRegressor:
         """Return the estimator, its settings checked.
 

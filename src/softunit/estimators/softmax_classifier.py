@@ -262,8 +262,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         w = self.coef_
         if self.fit_intercept:
             w = np.column_stack([w, self.intercept_])
-        w = np.asarray(w, dtype=np.float64)
-        return w[0] if len(w) == 1 else (w - w.mean(axis=0)).T
+        start = np.array(w, dtype=np.float64)
+        return start[0] if len(start) == 1 else np.asarray((start - start.mean(axis=0)).T)
 
     # Certificates and neighbours ----------------------------------------------------------------
 

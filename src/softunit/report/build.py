@@ -156,7 +156,7 @@ def regressor_summary(
         measures=(
             ("Root mean squared residual", number(float(np.sqrt(np.mean(residual**2))))),
             ("Largest residual", number(float(np.abs(residual).max()))),
-            ("Share of the variance explained", _explained(target, residual)),
+            ("Variance explained", _explained(target, residual)),
         ),
         coefficients=shown.largest,
         n_coefficients=int(np.asarray(estimator.coef_).size),

@@ -147,7 +147,8 @@ def key_figures(summary: FitSummary) -> tuple[Figure, ...]:
 def _share_of(gap: float, value: float) -> str:
     if not math.isfinite(gap) or not math.isfinite(value) or value == 0.0:
         return ""
-    return f"{number(gap / abs(value), 2)} of the objective"
+    share = gap / abs(value)
+    return f"{number(share, 2)} of the objective" if share < 0.5 else ""
 
 
 def certificate_figures(certificate: Certificate) -> tuple[Figure, ...]:

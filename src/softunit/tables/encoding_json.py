@@ -71,10 +71,22 @@ def decode(data: Mapping[str, Any]) -> tuple[tuple[Column, ...], Unknown]:
     entries = data["columns"]
     if not isinstance(entries, list) or not entries:
         raise FileError(f"`columns` of the encoding must be a list; got {show(entries)}.")
+    claimed = sum(_claimed(entry) for entry in entries)
+    if claimed > _LONGEST_RUN:
+        raise FileError(
+            f"The encoding claims {claimed:,} columns; at most {_LONGEST_RUN:,} are read."
+        )
     columns = tuple(column for entry in entries for column in _decode_entry(entry))
     if len({column.name for column in columns}) < len(columns):
         raise FileError("The encoding has two columns of the same name.")
     return columns, unknown
+
+
+def _claimed(entry: Any) -> int:
+    """Return how many columns an entry would make: known before any of them is made."""
+    count = entry.get("count") if isinstance(entry, dict) else None
+    # A single run that is too long has a sentence of its own.
+    return min(count, _LONGEST_RUN) if isinstance(count, int) and count > 0 else 1
 
 
 def _decode_entry(entry: Any) -> Sequence[Column]:

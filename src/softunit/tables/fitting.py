@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -29,6 +29,9 @@ from softunit.tables.table import Table
 
 Impute: TypeAlias = Literal["mean", "median", "most-frequent"]
 
+MAX_LEVELS = 1000
+"""A text column with more levels is refused."""
+
 # Below so many levels a column with few repeats is a small table, not yet an identifier.
 _FEW_LEVELS = 50
 
@@ -38,11 +41,9 @@ def fit_encoding(
     *,
     target: str | None,
     drop: Collection[str] = (),
-    weights: str | None = None,
-    offset: str | None = None,
+    roles: Mapping[str, str] | None = None,
     impute: Impute | None = None,
     unknown: Unknown = "error",
-    max_levels: int = 1000,
 ) -> Encoding:
     """Return the encoding of all columns of a table but those that have another role.
 
@@ -56,15 +57,13 @@ def fit_encoding(
         The column to predict.
     drop : collection of str, default=()
         Columns to leave out.
-    weights, offset : str, default=None
-        Columns with row weights and offsets.
+    roles : mapping of str to str, default=None
+        Columns with another part to play, as {"weights": "w", "offset": "o"}.
     impute : {"mean", "median", "most-frequent"}, default=None
         What stands in for missing values, now and at prediction; in text columns it is always the
         most frequent level. None refuses them.
     unknown : {"error", "other"}, default="error"
         Whether `apply` refuses a level never seen, or counts it as none of the levels.
-    max_levels : int, default=1000
-        A text column with more levels is refused.
 
     Returns
     -------
@@ -78,8 +77,9 @@ def fit_encoding(
     """
     _check_option("impute", impute, (None, *get_args(Impute)))
     _check_option("unknown", unknown, get_args(Unknown))
-    roles = {"target": target, "weights": weights, "offset": offset}
-    taken = {name: role for role, name in roles.items() if name is not None}
+    taken = {name: role for role, name in (roles or {}).items()}
+    if target is not None:
+        taken[target] = "target"
     for name, role in [*taken.items(), *((name, "to drop") for name in drop)]:
         table.column(name, role=role)
     left_out = {*taken, *drop} if table.target is None else {*taken, *drop, table.names[-1]}
@@ -91,7 +91,7 @@ def fit_encoding(
         )
     if table.matrix is not None:
         return Encoding(_fit_matrix(table, names, impute), unknown)
-    columns = tuple(_fit_column(table, name, impute, max_levels) for name in names)
+    columns = tuple(_fit_column(table, name, impute) for name in names)
     return Encoding(columns, unknown)
 
 
@@ -114,7 +114,7 @@ def _fit_matrix(table: Table, names: list[str], impute: Impute | None) -> tuple[
     )
 
 
-def _fit_column(table: Table, name: str, impute: Impute | None, max_levels: int) -> Column:
+def _fit_column(table: Table, name: str, impute: Impute | None) -> Column:
     """Encode one column of a CSV, Parquet or Arrow table."""
     column = table.column(name)
     kind = column_kind(column, name)
@@ -123,7 +123,7 @@ def _fit_column(table: Table, name: str, impute: Impute | None, max_levels: int)
             f"Column {show(name)} has no values at all: drop it (--drop {show(name)})."
         )
     if kind in ("text", "dictionary"):
-        return _fit_categorical(column, name, impute, max_levels)
+        return _fit_categorical(column, name, impute)
     values = as_numbers(column, name)
     refuse_infinite(values, name)
     missing = missing_rows(values)
@@ -134,16 +134,14 @@ def _fit_column(table: Table, name: str, impute: Impute | None, max_levels: int)
     return NumericColumn(name, float(fills[0]))
 
 
-def _fit_categorical(
-    column: Any, name: str, impute: Impute | None, max_levels: int
-) -> CategoricalColumn:
+def _fit_categorical(column: Any, name: str, impute: Impute | None) -> CategoricalColumn:
     """Encode a column of labels."""
     text = as_text(column, name)
     if impute is None:
         refuse_missing(missing_rows(text), name, _wish())
     present = text.drop_null()
     counted = present.value_counts()
-    _check_levels(len(counted), len(present), name, max_levels)
+    _check_levels(len(counted), len(present), name)
     levels = counted.field("values").to_pylist()
     order = sorted(range(len(levels)), key=levels.__getitem__)
     fill = None
@@ -154,7 +152,7 @@ def _fit_categorical(
     return CategoricalColumn(name, tuple(levels[index] for index in order), fill)
 
 
-def _check_levels(levels: int, n_rows: int, name: str, max_levels: int) -> None:
+def _check_levels(levels: int, n_rows: int, name: str) -> None:
     """Refuse a column whose levels are too many, or hardly ever repeat."""
     if levels > _FEW_LEVELS and levels > n_rows / 2:
         raise InputError(
@@ -162,10 +160,10 @@ def _check_levels(levels: int, n_rows: int, name: str, max_levels: int) -> None:
             " an identifier or free text, of which nothing can be learned. Drop it (--drop"
             f" {show(name)})."
         )
-    if levels > max_levels:
+    if levels > MAX_LEVELS:
         raise InputError(
-            f"Column {show(name)} has {levels:,} different texts; at most {max_levels:,} are"
-            f" encoded (max_levels). Merge rare ones, or drop the column (--drop {show(name)})."
+            f"Column {show(name)} has {levels:,} different texts; at most {MAX_LEVELS:,} are"
+            f" encoded. Merge rare ones, or drop the column (--drop {show(name)})."
         )
 
 
