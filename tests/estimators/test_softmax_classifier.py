@@ -243,3 +243,16 @@ def test_an_offset_of_the_wrong_shape_at_prediction(rng):
     model = su.SoftmaxClassifier().fit(a, y)
     with pytest.raises(InputError, match=r"the offset has shape \(300,\), the scores \(300, 3\)"):
         model.predict(a, np.zeros(300))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+def test_sparse_coefficients_predict_the_same(form, rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier(tol=1e-9).fit(a, y)
+    before, certificate = model.predict_proba(a), model.certify(a, y)
+    model.sparsify()
+    assert sparse.issparse(model.coef_)
+    np.testing.assert_allclose(model.predict_proba(form(a)), before, atol=1e-14)
+    assert model.certify(a, y).value == certificate.value
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(a), before, atol=1e-14)
+    assert isinstance(model.densify().coef_, np.ndarray)

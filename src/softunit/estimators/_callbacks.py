@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from softunit._typing import Array
 from softunit.problem import Point
 from softunit.solution import Record
 
@@ -22,8 +23,8 @@ except ImportError:  # scikit-learn before 1.9
 
 __all__ = ["CallbackSupportMixin", "FitTasks", "with_callbacks"]
 
-Attributes = Callable[[Point], Mapping[str, Any]]
-"""From a point to the fitted attributes that an estimator stopped there would have."""
+Attributes = Callable[[Array], Mapping[str, Any]]
+"""From x to the fitted attributes that an estimator stopped there would have."""
 
 
 class FitTasks:
@@ -36,7 +37,7 @@ class FitTasks:
     data : mapping
         X, y and metadata, passed on to the hooks.
     attributes : callable
-        Point -> fitted attributes, so that hooks can be handed an estimator that predicts.
+        x -> fitted attributes, so that hooks can be handed an estimator that predicts.
     max_iter : int
     """
 
@@ -51,10 +52,10 @@ class FitTasks:
             self._context = estimator._init_callback_context(max_subtasks=max_iter + 1)
             self._context.call_on_fit_task_begin(estimator=estimator, **self._data)
 
-    def begin(self, point: Point) -> None:
-        """Open the task of the first iteration."""
+    def begin(self, x: Array) -> None:
+        """Open the task of the first iteration, which starts at x."""
         if self._context is not None:
-            self._open(point)
+            self._open(x)
 
     def __call__(self, record: Record, point: Point) -> bool:
         """Close the task of an iteration, open the next; true when a hook asks to stop."""
@@ -62,10 +63,10 @@ class FitTasks:
             return False
         stop = self._iteration.call_on_fit_task_end(
             estimator=self._estimator,
-            reconstruction_attributes=lambda: self._attributes(point),
+            reconstruction_attributes=lambda: self._attributes(point.x),
             **self._data,
         )
-        self._open(point)
+        self._open(point.x)
         return bool(stop)
 
     def end(self) -> None:
@@ -78,10 +79,10 @@ class FitTasks:
             estimator=self._estimator, reconstruction_attributes={}, **self._data
         )
 
-    def _open(self, point: Point) -> None:
+    def _open(self, x: Array) -> None:
         self._iteration = self._context.subcontext(task_name="iteration")
         self._iteration.call_on_fit_task_begin(
             estimator=self._estimator,
-            reconstruction_attributes=lambda: self._attributes(point),
+            reconstruction_attributes=lambda: self._attributes(x),
             **self._data,
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from softunit._typing import Array, Matrix
@@ -16,7 +18,7 @@ from softunit.units import Multinomial
 class SoftmaxPrediction:
     """Scores, labels and probabilities from `coef_`, `intercept_` and `classes_`."""
 
-    coef_: Array
+    coef_: Any
     intercept_: Array
     classes_: Array
 
@@ -31,7 +33,8 @@ class SoftmaxPrediction:
         """
         check_is_fitted(self)
         x = checked_x(self, X, reset=False)
-        scores = np.asarray(x @ self.coef_.T + self.intercept_)
+        product = safe_sparse_dot(x, self.coef_.T, dense_output=True)
+        scores = np.asarray(product + self.intercept_)
         scores = scores[:, 0] if scores.shape[1] == 1 else scores
         if offset is None:
             return scores
@@ -57,3 +60,18 @@ class SoftmaxPrediction:
             return -np.stack([np.logaddexp(0, z), np.logaddexp(0, -z)], axis=1)
         z = z - z.max(axis=1, keepdims=True)
         return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
+
+    def sparsify(self) -> Self:
+        """Keep `coef_` as a CSR matrix, which pays when most entries are zero; return self."""
+        check_is_fitted(self)
+        self.coef_ = sparse.csr_matrix(self.coef_)
+        return self
+
+    def densify(self) -> Self:
+        """Keep `coef_` as an array again, as `fit` leaves it; return self."""
+        check_is_fitted(self)
+        self.coef_ = self._dense_coef()
+        return self
+
+    def _dense_coef(self) -> Array:
+        return np.asarray(self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_)

@@ -29,7 +29,7 @@ from softunit.estimators._data import (
 )
 from softunit.estimators._prediction import SoftmaxPrediction
 from softunit.estimators._separation import separated_classes
-from softunit.problem import Point, Problem
+from softunit.problem import Problem
 from softunit.run import minimize
 from softunit.solution import Solution, Status
 from softunit.solvers import Solver
@@ -140,20 +140,22 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
             If X, y, weights, offset or a parameter is wrong; the message says where.
         """
         self._check_parameters()
-        start = self._start() if self.warm_start else None
+        start = self._coefficients() if self.warm_start and hasattr(self, "coef_") else None
         x_checked = checked_x(self, X, reset=True)
         classes = checked_classes(y, x_checked.shape[0])
         problem = self._problem(x_checked, classes, sample_weight, offset)
         tasks = FitTasks(
             self,
             {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}},
-            lambda point: self._fitted(problem, point.x, x_checked.dtype, classes),
+            lambda x: self._fitted(problem, x, x_checked.dtype, classes),
             self.max_iter,
         )
         x0 = np.zeros(problem.shape)
         if start is not None and start.shape == x0.shape:
+            # A constant across the classes changes nothing: leave it out from the beginning.
+            start = start if start.ndim == 1 else start - start.mean(axis=1, keepdims=True)
             x0 = problem.design.from_input(start)
-        tasks.begin(Point(x0, math.nan, x0, None))
+        tasks.begin(x0)
         with progress(self.verbose, self.tol) as line:
             solution = minimize(
                 problem,
@@ -173,10 +175,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
 
-    def _problem(
-        self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any, *, raw: bool = False
-    ) -> Problem:
-        """Return the mean objective, in scaled columns (in the input's own if `raw`)."""
+    def _problem(self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any) -> Problem:
+        """Return the mean objective, in scaled columns."""
         n, k = x.shape[0], classes.n_classes
         weights, classes = checked_row_weights(sample_weight, self.class_weight, classes, n)
         mass = float(n if weights is None else weights.sum())
@@ -185,17 +185,11 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
             raise InputError(f"C = {self.C} is too small: 1 / (C * sum of weights) overflows.")
         intercept = bool(self.fit_intercept)
         inner = as_design(x)
-        if raw:
-            design = ScaledDesign(inner, intercept=intercept)
-        else:
-            # A mean p (1 - p) of (K - 1) / K^2 is what the ridge is weighed against.
-            design = conditioned(
-                inner,
-                intercept=intercept,
-                centre=intercept,
-                ridge=ridge * k * k / (k - 1),
-                weights=weights,
-            )
+        # A mean p (1 - p) of (K - 1) / K^2 is what the ridge is weighed against.
+        weighed = ridge * k * k / (k - 1)
+        design = conditioned(
+            inner, intercept=intercept, centre=intercept, ridge=weighed, weights=weights
+        )
         return Problem(
             design,
             Multinomial(k),
@@ -255,15 +249,12 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
             "classes_": classes.classes,
         }
 
-    def _start(self) -> Array | None:
-        """Return the coefficients of the last fit, intercepts last, or None."""
-        if not hasattr(self, "coef_"):
-            return None
-        w = self.coef_
+    def _coefficients(self) -> Array:
+        """Return the fitted x in the input's columns, intercepts last: (d + 1,) or (d + 1, K)."""
+        w = np.asarray(self._dense_coef(), dtype=np.float64)
         if self.fit_intercept:
             w = np.column_stack([w, self.intercept_])
-        start = np.array(w, dtype=np.float64)
-        return start[0] if len(start) == 1 else np.asarray((start - start.mean(axis=0)).T)
+        return np.array(w[0] if len(w) == 1 else w.T)
 
     # Certificates and neighbours ----------------------------------------------------------------
 
@@ -279,11 +270,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         x = checked_x(self, X, reset=False)
         classes = self._known_classes(y, x.shape[0])
         problem = self._problem(x, classes, sample_weight, offset)
-        start = self._start()
-        if not self.fit_intercept or start is None:
-            w = np.asarray(self.coef_, dtype=np.float64)
-            start = w[0] if len(w) == 1 else w.T
-        return certify(problem, problem.design.from_input(start))
+        return certify(problem, problem.design.from_input(self._coefficients()))
 
     def _known_classes(self, y: Any, n: int) -> ClassTarget:
         if np.ndim(y) == 2 and np.shape(y)[1] >= 2:
@@ -317,7 +304,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
-        for name in ("coef_", "intercept_", "classes_", "n_iter_"):
+        twin.coef_ = np.array(self._dense_coef())
+        for name in ("intercept_", "classes_", "n_iter_"):
             setattr(twin, name, getattr(self, name).copy())
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
