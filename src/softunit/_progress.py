@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from softunit.solution import Record
 
 AFTER = 2.0  # seconds of silence
-EVERY = 0.1  # seconds between updates
+WINDOW = 5  # records that the time left is judged by
 
 Tick = Callable[[Record], None]
 
@@ -23,32 +25,50 @@ def progress(verbose: int, tol: float) -> Iterator[Tick]:
     verbose : int
         0 shows nothing.
     tol : float
-        Shown beside the gradient.
+        The gradient at which the run ends.
     """
-    if not verbose or not sys.stderr.isatty():
+    console = _terminal() if verbose else None
+    if console is None:
         yield lambda record: None
         return
-    shown = 0.0
+    seen: deque[Record] = deque(maxlen=WINDOW)
+    with console.status("", spinner="line") as status:
+        status.stop()
 
-    def show(record: Record) -> None:
-        nonlocal shown
-        if record.seconds < AFTER or record.seconds - shown < EVERY:
-            return
-        shown = record.seconds
-        sys.stderr.write("\r\x1b[2K" + progress_text(record, tol))
-        sys.stderr.flush()
+        def show(record: Record) -> None:
+            seen.append(record)
+            if record.seconds >= AFTER:
+                status.update(progress_text(seen, tol))
+                status.start()
 
-    try:
         yield show
-    finally:
-        if shown:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
 
 
-def progress_text(record: Record, tol: float) -> str:
-    """Return one line of at most 79 characters on where a run stands."""
+def _terminal() -> Any:
+    """Return a console on standard error if that is a terminal and rich is installed."""
+    try:
+        from rich.console import Console
+    except ImportError:  # the line is a comfort: without the extra cli there is none
+        return None
+    console = Console(stderr=True, markup=False, highlight=False)
+    return console if console.is_terminal else None
+
+
+def progress_text(seen: deque[Record], tol: float) -> str:
+    """Return one line on where a run stands, of at most 79 characters."""
+    last = seen[-1]
+    left = seconds_left(seen, tol)
     return (
-        f"iteration {record.iteration}  value {record.value:.6g}  gradient"
-        f" {record.gradient_norm:.1e} (to {tol:.0e})  {record.seconds:.0f} s"
+        f"iteration {last.iteration}  value {last.value:.6g}  gradient {last.gradient_norm:.1e}"
+        f" (to {tol:.0e})  {last.seconds:.0f} s" + ("" if left is None else f", {left:.0f} s left")
     )
+
+
+def seconds_left(seen: deque[Record], tol: float) -> float | None:
+    """Return how long the gradient needs down to tol at its latest rate; None where unknown."""
+    first, last = seen[0], seen[-1]
+    passed = last.seconds - first.seconds
+    if not (passed > 0 and 0 < tol < last.gradient_norm < first.gradient_norm):
+        return None
+    rate = math.log(first.gradient_norm / last.gradient_norm) / passed
+    return math.log(last.gradient_norm / tol) / rate
