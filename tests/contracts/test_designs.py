@@ -141,3 +141,23 @@ def test_bad_scales_get_a_sentence():
         ScaledDesign(inner, centre=np.zeros(3))
     with pytest.raises(ValueError, match="needs a SciPy sparse matrix"):
         SparseDesign(np.ones((2, 2)))
+
+
+def test_sparse_input_of_any_kind_is_taken_for_what_it_says():
+    row, column = np.array([0, 0, 1, 3]), np.array([1, 1, 0, 2])
+    matrix = sparse.csr_matrix((np.array([1.0, 2.0, 4.0, 0.0]), (row, column)), shape=(4, 3))
+    twice = sparse.csr_matrix(
+        (np.array([1.0, 2.0, 4.0, 0.0]), np.array([1, 1, 0, 2]), np.array([0, 2, 3, 3, 4])),
+        shape=(4, 3),
+    )
+    design = SparseDesign(twice)
+    assert twice.nnz == 4  # the caller's own matrix keeps its duplicates
+    np.testing.assert_array_equal(design.toarray(), matrix.toarray())
+    np.testing.assert_allclose(design.column_moments()[1], matrix.toarray().var(axis=0))
+    np.testing.assert_array_equal(design.rows(slice(0, 4, 2)).toarray(), matrix.toarray()[::2])
+    whole = SparseDesign(sparse.csr_matrix(np.array([[1, 0], [2, 3]])))
+    assert whole.dtype == np.float64
+    assert whole.nbytes > 0
+    with pytest.raises(ValueError, match=r"got \(0, 2\)"):
+        SparseDesign(sparse.csr_matrix((0, 2)))
+    assert DenseDesign(np.arange(6).reshape(3, 2)).dtype == np.float64

@@ -210,3 +210,44 @@ def test_status_values_are_sentences():
         assert status.advice.endswith(".")
         assert len(status.advice) > 10
     assert all(isinstance(case.subject, Solver) for case in SOLVERS)
+
+
+def test_a_memory_gone_wrong_is_forgotten():
+    problem = multinomial_problem(np.random.default_rng(0))
+    point = problem.evaluate(np.zeros(problem.shape))
+    # A pair of negative curvature turns the direction uphill: the solver starts afresh.
+    state = dataclasses.replace(
+        LBFGS().init(problem, point), pairs=((point.gradient, -1e-3 * point.gradient),)
+    )
+    after, status = LBFGS().step(problem, state)
+    assert status is Status.RUNNING
+    assert after.point.value < point.value
+    assert len(after.pairs) == 1
+
+
+@pytest.mark.parametrize("case", SOLVERS, ids=lambda case: case.name)
+def test_no_step_is_left_at_the_optimum(case):
+    problem = multinomial_problem(np.random.default_rng(0))
+    x = su.minimize(problem, tol=0.0).x
+    solution = su.minimize(problem, x, solver=case.subject, tol=0.0, max_iter=30)
+    assert solution.status in (Status.ROUNDING, Status.NO_DESCENT)
+    assert solution.value <= problem.value(x) * (1 + 1e-14)
+
+
+def test_a_radius_too_large_is_halved_until_it_fits():
+    problem = squares_problem(np.random.default_rng(3), noise=1.0)
+    x0 = np.full(4, 4.0)
+    solver = GradientRegularizedNewton(gamma=1e8)
+    solution = su.minimize(problem, x0, solver=solver, tol=1e-9, max_iter=200)
+    assert solution.converged
+    assert solution.value < problem.value(x0)
+
+
+def test_rows_of_no_weight_are_as_good_as_absent():
+    problem = multinomial_problem(
+        np.random.default_rng(0), weights=np.r_[np.zeros(60), np.ones(60)]
+    )
+    half = problem.design.rows(slice(60, 120))
+    again = su.Problem(half, Multinomial(3), problem.target[60:], problem.penalties)
+    x = np.random.default_rng(1).standard_normal(problem.shape)
+    assert problem.value(x) == pytest.approx(again.value(x), rel=1e-12)

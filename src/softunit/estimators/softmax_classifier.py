@@ -55,12 +55,14 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         Largest entry of the gradient of the mean objective, in the input's columns, at which the
         fit has converged.
     fit_intercept : bool, default True
+        Whether scores have an intercept; it carries no penalty.
     solver : str or Solver, default "auto"
         "auto", "newton", "newton-cholesky", "newton-cg", "lbfgs", "gradient-descent",
         "gradient-regularized-newton", or a solver of `softunit.solvers`.
     max_iter : int, default 200
+        Iterations after which the fit ends with a `ConvergenceWarning`.
     class_weight : dict, "balanced" or None, default None
-        As in scikit-learn.
+        Weight of each class, as in scikit-learn; with shares it weighs the shares.
     warm_start : bool, default False
         Whether `fit` starts from the coefficients of the last fit.
     random_state : int, RandomState or None, default None
@@ -71,11 +73,15 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
     Attributes
     ----------
     coef_ : ndarray of shape (1, d) or (K, d)
+        Coefficients W in the dtype of X; with several classes they sum to zero over the classes.
     intercept_ : ndarray of shape (1,) or (K,)
-        Both have the dtype of X; with several classes, free rows sum to zero over the classes.
+        Likewise; zeros without an intercept.
     classes_ : ndarray of shape (K,)
+        Labels in sorted order; for shares the names of the columns, or 0 to K - 1.
     n_iter_ : ndarray of shape (1,)
+        Iterations made.
     n_features_in_ : int
+        Columns of X.
     feature_names_in_ : ndarray of shape (d,)
         Only if X has names.
     solution_ : Solution

@@ -70,6 +70,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
     n_iter_ : int
         Iterations of all phases.
     n_features_in_ : int
+        Columns of A.
     feature_names_in_ : ndarray of shape (d,)
         Only if X has names.
     solution_ : Solution
