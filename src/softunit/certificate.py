@@ -19,8 +19,8 @@ __all__ = ["Certificate", "Statement", "certify"]
 FORM_WORK = 5e10
 """n p^2 up to which a certificate forms the Hessian of n rows and p parameters."""
 
-QUICK_LIMIT = 300
-"""Parameters up to which a quick certificate decomposes the Hessian: milliseconds."""
+QUICK_LIMIT, QUICK_WORK = 300, 1e9
+"""The same, and the parameters, for a quick certificate: a small part of any fit."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def certify(
         draft.ridge_bound()
     elif not problem.unit.rowwise:
         draft.global_bound()
-    limit = FORM_LIMIT if effort == "full" else QUICK_LIMIT
-    if problem.size <= limit and problem.design.shape[0] * problem.size**2 <= FORM_WORK:
+    limit, work = (FORM_LIMIT, FORM_WORK) if effort == "full" else (QUICK_LIMIT, QUICK_WORK)
+    if problem.size <= limit and problem.design.shape[0] * problem.size**2 <= work:
         draft.spectral_bounds()
     else:
         draft.beyond_spectrum(effort)
