@@ -50,6 +50,12 @@ def check_count(name: str, value: object, *, least: int = 0) -> int:
     return int(value)
 
 
+def check_switch(name: str, value: object) -> None:
+    """Raise `InputError` unless value is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"`{name}` must be True or False; got {value!r}.")
+
+
 def first_bad_column(a: Array) -> tuple[int, int, int] | None:
     """Return (column, how many, first row) of the first column that holds NaN or infinity."""
     step = max(1, FINITE_BLOCK // max(1, a.shape[1]))
@@ -125,6 +131,13 @@ def check_weights(value: object, n: int) -> Vector:
         raise InputError(
             f"the weights hold {len(negative)} negative entries; the first is {w[negative[0]]} in"
             f" row {negative[0]}. Weights must be >= 0."
+        )
+    with np.errstate(over="ignore"):
+        total = w.sum()
+    if not np.isfinite(total):
+        raise InputError(
+            f"the sum of the weights overflows float64; the largest is {w.max():.3g}. Divide them"
+            " by it."
         )
     if not w.any():
         raise InputError(f"the weights are all zero ({n} rows): no row is left to fit.")

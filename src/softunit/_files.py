@@ -161,7 +161,10 @@ def _copied_to_stream(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.touch()
         yield temporary
         try:
-            with open(temporary, "rb") as source, open(path, "wb") as sink:
+            # Appended: where the output goes to a file that holds more already, that is kept.
+            with open(temporary, "rb") as source, open(path, "ab") as sink:
                 shutil.copyfileobj(source, sink)
+        except BrokenPipeError:
+            raise  # nobody reads any more: no fault of the path
         except OSError as error:
             raise FileError(f"{path} cannot be written: {error.strerror}.") from error

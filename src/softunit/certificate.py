@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from softunit.errors import InputError
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.proofs import Proofs, Statement
 
-__all__ = ["Certificate", "Statement", "certify"]
+__all__ = ["Certificate", "Effort", "Statement", "at_optimum", "certify"]
 
 FORM_WORK = 5e10
 """n p^2 up to which a certificate forms the Hessian of n rows and p parameters."""
@@ -23,12 +23,18 @@ QUICK_LIMIT, QUICK_WORK = 300, 1e9
 """The same, and the parameters, for a quick certificate: a small part of any fit."""
 
 
+Effort: TypeAlias = Literal["quick", "full"]
+
+AT_OPTIMUM = 1e-12  # of one plus the value: a smaller gap bound is as good as none
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What is known about a point of a problem.
 
-    "Proved" means: a theorem with this problem's own constants, evaluated in float64. "Estimated"
-    means that a number was computed (a rank, an iterative solve) that could be off.
+    "Proved" means: a theorem with this problem's own constants, evaluated in float64, with what
+    rounding may do to value, gradient and Hessian added. "Estimated" means that it rests on a
+    number that could be off (a rank, an iterative solve). A "note" says what is not known.
 
     Attributes
     ----------
@@ -78,9 +84,12 @@ class Certificate:
         return "\n".join(str(statement) for statement in self.statements)
 
 
-def certify(
-    problem: Problem, x: npt.ArrayLike, *, effort: Literal["quick", "full"] = "full"
-) -> Certificate:
+def at_optimum(certificate: Certificate) -> bool:
+    """Return whether the value is proved to be at its optimum up to rounding."""
+    return certificate.gap_bound <= AT_OPTIMUM * (1 + abs(certificate.value))
+
+
+def certify(problem: Problem, x: npt.ArrayLike, *, effort: Effort = "full") -> Certificate:
     """Return what can be said about a point: how far it is from the optimum, and why.
 
     1. Value and gradient.  2. Where ridge holds all but a few parameters, minimise over the free
@@ -105,6 +114,10 @@ def certify(
     InputError
         If x has the wrong shape or holds NaN or infinity.
     """
+    if not isinstance(problem, Problem):
+        raise InputError(f"`problem` must be a softunit Problem; got {type(problem).__name__}.")
+    if effort not in ("quick", "full"):
+        raise InputError(f"`effort` must be 'quick' or 'full'; got {effort!r}.")
     point = problem.evaluate(_checked(problem, x))
     draft = Proofs(problem, point)
     draft.describe()
@@ -121,7 +134,10 @@ def certify(
 
 
 def _checked(problem: Problem, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    array = np.asarray(x, dtype=np.float64)
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"x must hold numbers; got {type(x).__name__} ({error}).") from error
     if array.shape != problem.shape:
         raise InputError(f"x has shape {array.shape}, but the problem's is {problem.shape}.")
     if not np.isfinite(array).all():
@@ -134,10 +150,11 @@ def _finished(proofs: Proofs) -> Certificate:
     if math.isfinite(proofs.gap):
         proofs.say(
             f"the value is at most {proofs.gap:.2e} above the optimum (rounding of the value"
-            " included)."
+            " included).",
+            proved=proofs.gap_proved,
         )
     else:
-        proofs.say("no bound on the gap is known here.", proved=True)
+        proofs.say("no bound on the gap is known here.", proved=None)
     problem, point = proofs.problem, proofs.point
     to_input = problem.design.gradient_to_input(point.gradient)
     return Certificate(

@@ -14,7 +14,7 @@ from softunit._typing import Matrix
 from softunit.problem import FORM_LIMIT, Point, Problem
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.preconditioner import KroneckerPreconditioner
-from softunit.spectrum import Metric, Spectrum, concordant_gap
+from softunit.spectrum import Metric, Spectrum, concordant_gap, constant_gap
 
 FREE_LIMIT = 300
 """Unpenalised parameters up to which the ridge bound minimises over them exactly."""
@@ -26,13 +26,18 @@ FREE_LEFT = 1e-9  # gradient of the free parameters that the bound tolerates, an
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence of a certificate, and whether it is proved or only estimated."""
+    """One sentence of a certificate: proved (True), estimated (False), or a mere note (None)."""
 
     text: str
-    proved: bool
+    proved: bool | None
+
+    @property
+    def mark(self) -> str:
+        """The word "proved", "estimated" or "note"."""
+        return {True: "proved", False: "estimated", None: "note"}[self.proved]
 
     def __str__(self) -> str:
-        return f"{'Proved' if self.proved else 'Estimated'}: {self.text}"
+        return f"{self.mark.capitalize()}: {self.text}"
 
 
 class Proofs:
@@ -41,13 +46,25 @@ class Proofs:
     def __init__(self, problem: Problem, point: Point) -> None:
         self.problem, self.point = problem, point
         self.bounds = problem.unit.bounds(problem.target, problem.weights)
-        self.rounding = 64 * EPS * (abs(point.value) + (1.0 if problem.unit.rowwise else 0.0))
+        self.reach = _largest_score(problem, point)
+        self.rounding = self._rounding()
         self.gap = self.local = math.inf
+        self.gap_proved = True
         self.convexity, self.decrement = 0.0, math.nan
         self.unique: bool | None = None
         self.statements: list[Statement] = []
 
-    def say(self, text: str, *, proved: bool = True) -> None:
+    def _rounding(self) -> float:
+        """Return what float64 may have made of the value, scores magnified by exponentials."""
+        value, growth = abs(self.point.value), 16 * EPS * (4 + self.reach)
+        if self.problem.unit.rowwise or self.bounds.convex:
+            mass = 1.0 if self.problem.unit.rowwise else float(np.abs(self.problem.target).sum())
+            return growth * (value + mass)
+        # A sum of squared residuals: each residual is off by rounding of the target's size.
+        off = growth * (1 + float(np.linalg.norm(self.problem.target)))
+        return math.sqrt(2 * value) * off + 0.5 * off * off + growth * value
+
+    def say(self, text: str, *, proved: bool | None = True) -> None:
         """Add one sentence."""
         self.statements.append(Statement(text, proved))
 
@@ -60,9 +77,10 @@ class Proofs:
             f" {norm:.2e}{scaled}, recomputed at this point."
         )
 
-    def improve(self, gap: float) -> None:
-        """Keep a proved bound on value - infimum if it is the smallest, rounding added."""
-        self.gap = min(self.gap, gap + self.rounding)
+    def improve(self, gap: float, *, proved: bool = True) -> None:
+        """Keep a bound on value - infimum if it is the smallest, rounding of the value added."""
+        if gap + self.rounding < self.gap:
+            self.gap, self.gap_proved = gap + self.rounding, proved
 
     def ridge_bound(self) -> None:
         """Bound the gap by |grad|^2 / (2 mu) with mu from the ridge.
@@ -74,7 +92,9 @@ class Proofs:
         free = np.flatnonzero(problem.ridge == 0)
         columns = self.point.x.shape[1] if self.point.x.ndim == 2 else 1
         if len(free) == len(problem.ridge) or len(free) * columns > FREE_LIMIT:
-            self.say("there is no ridge on most parameters: no global strong convexity.")
+            self.say(
+                "there is no ridge on most parameters: no global strong convexity.", proved=None
+            )
             return
         point = _minimised_over(problem, self.point, free)
         held = problem.ridge > 0
@@ -85,11 +105,14 @@ class Proofs:
         if left > FREE_LEFT:
             self.say(
                 "the unpenalised parameters could not be minimised out (their gradient stays at"
-                f" {left:.1e}): no bound from the ridge."
+                f" {left:.1e}): no bound from the ridge.",
+                proved=None,
             )
             return
         moved = max(0.0, self.point.value - point.value) + left
-        gap = moved + 0.5 * float((g[held] ** 2 / problem.ridge[held, None]).sum())
+        mean, variance = problem.design.column_moments(problem.weights)
+        off = 4 * EPS * (1 + self.reach) * np.sqrt(mean**2 + variance)[:, None]
+        gap = moved + 0.5 * float(((np.abs(g) + off)[held] ** 2 / problem.ridge[held, None]).sum())
         self.improve(gap)
         roots = problem.design.gradient_to_input(np.sqrt(problem.ridge))
         # Silent columns, which the input's coordinates do not have, hold nothing.
@@ -115,8 +138,9 @@ class Proofs:
         if floor == -math.inf or (floor < 0 and not problem.ridge.all()):
             return
         matrix = floor * problem.gram + np.diag(problem.ridge)
-        least = float(np.linalg.eigvalsh(matrix)[0])
-        if least <= 0:
+        eigenvalues = np.linalg.eigvalsh(matrix)
+        least = float(eigenvalues[0])
+        if least <= len(matrix) * EPS * float(eigenvalues[-1]):
             return
         g = self.point.gradient
         gap = 0.5 * float(g @ np.linalg.solve(matrix, g))
@@ -132,20 +156,24 @@ class Proofs:
         """Use the eigenvalues of the Hessian at the point."""
         metric = Metric.of(self.problem)
         self.note_rank(metric)
-        spectrum = Spectrum.at(self.problem, self.point, metric)
+        spectrum = Spectrum.at(self.problem, self.point, metric, reach=self.reach)
         self.decrement = spectrum.decrement
-        if not spectrum.smallest > 0:
+        if not spectrum.proved_smallest > 0:
             self.say(
-                "the Hessian at this point is not positive definite (smallest eigenvalue"
-                f" {spectrum.smallest:.2e} in the metric of the columns).",
+                "the Hessian at this point is not positive definite beyond rounding: its smallest"
+                f" eigenvalue is {spectrum.smallest:.2e} in the metric of the columns, give or take"
+                f" {spectrum.eigenvalue_error:.0e}.",
                 proved=False,
             )
             return
         self.say(
-            f"the Hessian at this point is positive definite: its smallest eigenvalue is"
-            f" {spectrum.smallest:.2e} in the metric of the columns."
+            "the Hessian at this point is positive definite: its smallest eigenvalue is"
+            f" {spectrum.smallest:.2e} in the metric of the columns.",
+            proved=not metric.collinear,
         )
         self.promise("")
+        if metric.collinear and metric.null_has_ridge:
+            return
         if self.bounds.convex and math.isfinite(self.bounds.concordance):
             self.concordant(spectrum)
         elif math.isfinite(self.bounds.lipschitz):
@@ -153,30 +181,37 @@ class Proofs:
 
     def concordant(self, spectrum: Spectrum) -> None:
         """Bound the gap of a convex unit by self-concordance."""
-        reach = spectrum.metric.largest_row() / math.sqrt(spectrum.smallest)
-        gap = concordant_gap(self.decrement, self.bounds.concordance * reach)
+        radius = self.bounds.concordance * spectrum.metric.largest_row()
+        radius /= math.sqrt(spectrum.proved_smallest)
+        gap = concordant_gap(spectrum.proved_decrement, radius)
         if gap == math.inf:
             self.say(
                 "the point is outside the region where self-concordance bounds the gap (decrement"
-                f" times radius {self.decrement * reach * self.bounds.concordance:.2g} >= 1)."
+                f" times radius {spectrum.proved_decrement * radius:.2g} >= 1).",
+                proved=None,
             )
             return
-        self.improve(gap)
+        gap += constant_gap(self.problem, self.point)
+        proved = not spectrum.metric.collinear
+        self.improve(gap, proved=proved)
         if self.unique is None:
-            self.unique = not spectrum.metric.collinear
+            self.unique = proved
         self.say(
             "the loss is self-concordant and the point lies in Newton's region: an optimum exists"
-            f" and the gap is at most {gap:.2e}."
+            f" and the gap is at most {gap:.2e}.",
+            proved=proved,
         )
 
     def kantorovich(self, spectrum: Spectrum) -> None:
         """Prove a local minimiser nearby by Newton-Kantorovich, in the metric of the columns."""
-        norm, low = spectrum.metric.dual_norm(self.point.gradient), spectrum.smallest
+        metric, low = spectrum.metric, spectrum.proved_smallest
+        norm = metric.dual_norm(self.point.gradient) + spectrum.gradient_error
         h = self.bounds.lipschitz * norm / low**2
         if not h <= 0.5:
             self.say(
                 f"the point is outside Newton's region (Kantorovich's number {h:.2g} > 1/2): no"
-                " local minimiser nearby is proved."
+                " local minimiser nearby is proved.",
+                proved=None,
             )
             return
         left = low * math.sqrt(1 - 2 * h)
@@ -184,19 +219,27 @@ class Proofs:
         self.say(
             f"the point lies inside Newton's region (Kantorovich's number {h:.2g} <= 1/2, Lipschitz"
             f" constant {self.bounds.lipschitz:.4g}): a strict local minimiser lies nearby and the"
-            f" value is within {self.local:.2e} of it."
+            f" value is within {self.local:.2e} of it.",
+            proved=not metric.collinear,
         )
 
     def note_rank(self, metric: Metric) -> None:
         """Say whether collinear columns make the optimum a whole subspace."""
         if not metric.collinear:
             return
-        missing = self.problem.shape[0] - metric.rank
+        missing, d = metric.null.shape[1], self.problem.shape[0]
+        if metric.null_has_ridge:
+            self.say(
+                f"{missing} of {d} directions of the coefficients change no score (collinear"
+                " columns) and are held only by a ridge that is lost in rounding.",
+                proved=False,
+            )
+            return
         self.unique = False
         self.say(
-            f"the optimum is not unique: {missing} of {self.problem.shape[0]} directions of the"
-            " coefficients change no score and carry no ridge (collinear or constant columns)."
-            " Scores and value are unique where the loss is convex.",
+            f"the optimum is not unique: {missing} of {d} directions of the coefficients change no"
+            " score beyond rounding and carry no ridge (collinear or constant columns). Scores and"
+            " value are unique where the loss is convex.",
             proved=False,
         )
 
@@ -225,6 +268,11 @@ class Proofs:
             f" further decrease of {self.decrement**2 / 2:.2e}.",
             proved=False,
         )
+
+
+def _largest_score(problem: Problem, point: Point) -> float:
+    scores = problem.score_blocks(point.x, point.scores)
+    return max(float(np.abs(z).max()) for _, _, z in scores)
 
 
 def _minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Point:

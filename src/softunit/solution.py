@@ -24,9 +24,15 @@ class Status(Enum):
         " tolerance: it has reached the rounding error of the data. Usual causes: columns of very"
         " different size, or scores in the thousands. Scale the columns, or raise `tol`."
     )
+    PROVED = (
+        "No further step lowers the objective in double precision, and the certificate proves that"
+        " the value is at its optimum up to rounding. The gradient is above the tolerance only"
+        " because it is measured in columns of very different size: nothing needs to be done."
+    )
     NO_DESCENT = (
-        "No step along the search direction lowered the objective. Either the unit's gradient is"
-        " wrong, or the objective is not finite near this point. Start elsewhere or add ridge."
+        "No step found lowers the objective, though its gradient promises that one does: the"
+        " objective is not finite or not smooth near this point. Start elsewhere, scale the columns"
+        " of A, or add ridge; a unit of your own may have a wrong gradient."
     )
     SEPARABLE = (
         "The classes are separable: the loss falls towards its infimum as the coefficients grow"
@@ -132,8 +138,8 @@ class Solution:
 
     @property
     def converged(self) -> bool:
-        """Whether the tolerance was reached."""
-        return self.status is Status.CONVERGED
+        """Whether the tolerance was reached, or the optimum proved to be."""
+        return self.status in (Status.CONVERGED, Status.PROVED)
 
     @property
     def message(self) -> str:

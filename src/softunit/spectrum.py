@@ -4,58 +4,77 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, null_space
 
-from softunit._typing import Matrix
+from softunit._numeric import EPS
+from softunit._typing import Matrix, Vector
 from softunit.curvature import CentredDiagonal
 from softunit.problem import Point, Problem
 
-RANK_TOL = 1e-11  # of the largest eigenvalue of the scaled Gram: smaller ones count as zero
+SUSPECT = 1e-9  # of the largest eigenvalue of the scaled Gram: smaller ones are looked at again
+NULL = 1e-12  # |A v| over that of the largest direction: smaller ones are rounding
 
 
 @dataclass(frozen=True)
 class Metric:
-    """The metric B = Gram of the columns + ridge, on its numerical range.
+    """The metric B = Gram of the columns + ridge, on the combinations of columns that count.
 
     Attributes
     ----------
     whitener : ndarray of shape (d, r)
-        T with T' B T = I.
-    rank : int
-        r; below d the columns are collinear and no ridge holds them.
+        T with T' B T = I up to rounding.
+    null : ndarray of shape (d, d - r)
+        Combinations that change no score and carry no penalty, beyond rounding.
+    least : float
+        Smallest eigenvalue of B on the range, columns scaled to unit size: what rounding is
+        magnified by.
     """
 
     problem: Problem
     whitener: Matrix
-    rank: int
+    null: Matrix
+    least: float
 
     @classmethod
     def of(cls, problem: Problem) -> Metric:
-        """Decompose the Gram of a problem's columns, scaled to unit diagonal first."""
-        n, d = problem.design.shape
-        blind = problem.unit.shift_invariant and not problem.unit.rowwise
-        if blind and not problem.score_ridge.any():
-            gram = problem.design.gram(CentredDiagonal(np.ones(n), np.full(n, 1 / n)))
-        else:
-            gram = problem.gram.copy()
-        # A constant column leaves only rounding behind once it is centred.
-        noise = 1e-13 * (np.diagonal(problem.gram) if blind else np.zeros(d))
-        gram[np.diag_indices(d)] += problem.ridge
-        size = np.diagonal(gram).copy()
-        scale = np.where(size > noise, 1 / np.sqrt(np.maximum(size, 1e-300)), 0.0)
-        values, vectors = eigh(gram * scale * scale[:, None])
-        kept = values > RANK_TOL * max(float(values[-1]), 1e-300)
-        return cls(problem, scale[:, None] * vectors[:, kept] / np.sqrt(values[kept]), kept.sum())
+        """Decompose the Gram of a problem's columns.
 
-    @cached_property
+        1. Scale the columns to unit size and decompose.  2. Eigenvalues at rounding level say
+        little: for these directions v take A v itself, after removing from v what other columns
+        explain.  3. Those whose A v is rounding are null; the others join the range.
+        """
+        blind = _is_blind(problem)
+        gram = _gram(problem, blind=blind)
+        gram[np.diag_indices_from(gram)] += problem.ridge
+        size = np.diagonal(gram)
+        # A constant column leaves only rounding behind where constants are not seen.
+        noise = 1e-26 * np.diagonal(problem.gram) if blind else np.zeros(len(size))
+        scale = np.where(size > noise, 1 / np.sqrt(np.maximum(size, 1e-300)), 1.0)  # 1.
+        values, vectors = eigh(gram * scale * scale[:, None])
+        top = max(float(values[-1]), 1e-300)
+        clear = values > SUSPECT * top
+        directions, values = scale[:, None] * vectors, values.copy()
+        if not clear.all():  # 2.
+            refined, squares = _refined(problem, directions, values, clear, blind=blind)
+            directions[:, ~clear], values[~clear] = refined, squares
+        kept = values > NULL**2 * top  # 3.
+        whitener = directions[:, kept] / np.sqrt(values[kept])
+        least = float(values[kept].min(initial=top)) / top
+        return cls(problem, whitener, directions[:, ~kept], least)
+
+    @property
     def collinear(self) -> bool:
         """Whether some combination of the columns moves no score and no penalty."""
-        return self.rank < self.problem.shape[0]
+        return self.null.shape[1] > 0
 
-    def dual_norm(self, gradient: Matrix) -> float:
+    @property
+    def null_has_ridge(self) -> bool:
+        """Whether a ridge, lost in rounding, holds the null directions after all."""
+        return bool((self.problem.ridge @ self.null**2).any())
+
+    def dual_norm(self, gradient: Vector) -> float:
         """Return |g|_* = sqrt(g' B^-1 g) on the range."""
         return float(np.linalg.norm(self.whitener.T @ gradient))
 
@@ -68,48 +87,143 @@ class Metric:
         return math.sqrt(top)
 
 
+def _is_blind(problem: Problem) -> bool:
+    """Return whether one constant added to all scores changes nothing."""
+    coupled = problem.unit.shift_invariant and not problem.unit.rowwise
+    return coupled and not problem.score_ridge.any()
+
+
+def _gram(problem: Problem, *, blind: bool) -> Matrix:
+    if not blind:
+        return problem.gram.copy()
+    n = problem.design.shape[0]
+    return problem.design.gram(CentredDiagonal(np.ones(n), np.full(n, 1 / n)))
+
+
+def _refined(
+    problem: Problem, directions: Matrix, values: Vector, clear: Vector, *, blind: bool
+) -> tuple[Matrix, Vector]:
+    """Return the suspect directions rotated, and |A v|^2 + ridge of each to full accuracy.
+
+    What the clear directions explain of A v is taken out first: it is an error of the
+    decomposition, larger than what is looked for.
+    """
+    suspect = directions[:, ~clear]
+    image, squares = _moments(problem, suspect, blind=blind)
+    known = directions[:, clear]
+    suspect = suspect - known @ ((known.T @ image) / values[clear, None])
+    _, squares = _moments(problem, suspect, blind=blind)
+    squares, rotation = eigh(squares)
+    return suspect @ rotation, np.maximum(squares, 0.0)
+
+
+def _moments(problem: Problem, directions: Matrix, *, blind: bool) -> tuple[Matrix, Matrix]:
+    """Return B V and V' B V from A V itself: two passes, no cancellation in a Gram."""
+    design, mass = problem.design, problem.mass
+    m = directions.shape[1]
+    image, squares, mean = np.zeros(directions.shape), np.zeros((m, m)), np.zeros(m)
+    parts = list(design.blocks())
+    if blind:
+        for _, block in parts:
+            mean += (block.toarray() @ directions).sum(axis=0) / design.shape[0]
+    for rows, block in parts:
+        a = block.toarray()
+        moved = a @ directions - mean
+        weighed = moved if problem.weights is None else problem.weights[rows, None] * moved
+        image += a.T @ weighed / mass
+        squares += moved.T @ weighed / mass
+    held = problem.ridge[:, None] * directions
+    return image + held, squares + directions.T @ held
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """Eigenvalues of the Hessian in the metric, and the Newton decrement.
 
+    Directions that change nothing are left out: the metric's null directions, and a constant
+    across the columns of scores where the unit does not see one.
+
     Attributes
     ----------
     smallest : float
-        Least eigenvalue of T' H T, directions that change nothing left out.
+        Least eigenvalue of T' H T.
     decrement : float
-        sqrt(g' H^+ g); nan where the Hessian is not positive semidefinite.
+        sqrt(g' H^-1 g); nan where the Hessian is not positive definite.
+    eigenvalue_error, gradient_error : float
+        What rounding can make of the eigenvalues, and of the gradient in the metric's dual norm.
     """
 
     metric: Metric
     smallest: float
     decrement: float
+    eigenvalue_error: float
+    gradient_error: float
 
     @classmethod
-    def at(cls, problem: Problem, point: Point, metric: Metric) -> Spectrum:
-        """Form the Hessian at a point and decompose it in the metric."""
-        columns = problem.columns
+    def at(cls, problem: Problem, point: Point, metric: Metric, *, reach: float) -> Spectrum:
+        """Form the Hessian at a point and decompose it in the metric.
+
+        Parameters
+        ----------
+        problem : Problem
+        point : Point
+        metric : Metric
+        reach : float
+            Largest score in size, by which exponentials magnify rounding.
+        """
         hessian = problem.hessian(point)
-        white = np.kron(metric.whitener, np.eye(columns)) if columns > 1 else metric.whitener
+        white = metric.whitener
+        if problem.columns > 1:
+            white = np.kron(white, _seen(problem))
         values, vectors = eigh(white.T @ hessian @ white)
-        gauge = _gauge_dimensions(problem, metric)
-        keep = np.sort(np.argsort(np.abs(values))[gauge:])
-        parts = (vectors.T @ (white.T @ point.gradient.ravel()))[keep]
-        values = values[keep]
+        size = max(1, len(values))
+        largest = float(values[-1]) if len(values) else 0.0
         smallest = float(values[0]) if len(values) else math.inf
-        if smallest <= 0:
-            return cls(metric, smallest, math.nan)
-        return cls(metric, smallest, float(np.sqrt((parts**2 / values).sum())))
+        decrement = math.nan
+        if smallest > 0:
+            parts = vectors.T @ (white.T @ point.gradient.ravel())
+            decrement = float(np.sqrt((parts**2 / values).sum()))
+        growth = 4 * EPS * (1 + reach)
+        return cls(
+            metric,
+            smallest,
+            decrement,
+            eigenvalue_error=growth * math.sqrt(size) * max(largest, 0.0) / metric.least,
+            gradient_error=growth * math.sqrt(size / metric.least),
+        )
+
+    @property
+    def proved_smallest(self) -> float:
+        """The least eigenvalue less what rounding may have added."""
+        return self.smallest - self.eigenvalue_error
+
+    @property
+    def proved_decrement(self) -> float:
+        """An upper bound on the decrement, rounding of gradient and Hessian included."""
+        low = self.proved_smallest
+        return self.decrement * math.sqrt(self.smallest / low) + self.gradient_error / math.sqrt(
+            low
+        )
 
 
-def _gauge_dimensions(problem: Problem, metric: Metric) -> int:
-    """Return how many directions are blind: a constant across the columns of a free row of x.
+def _seen(problem: Problem) -> Matrix:
+    """Return a basis of the directions across the columns of scores that the unit sees."""
+    k = problem.columns
+    sees_all = not (problem.unit.rowwise and problem.unit.shift_invariant)
+    if sees_all or problem.score_ridge.any():
+        return np.eye(k)
+    return np.asarray(null_space(np.ones((1, k))))
 
-    A ridge below the rounding of the Hessian leaves a row as good as free.
+
+def constant_gap(problem: Problem, point: Point) -> float:
+    """Return what a constant across the columns of x costs in ridge, and in nothing else.
+
+    The loss does not see it, so this part of the gap is exact.
     """
-    if not (problem.unit.rowwise and problem.columns > 1) or problem.score_ridge.any():
-        return 0
-    free = problem.ridge <= 1e-12 * np.diagonal(problem.gram)
-    return metric.rank if free.all() else int(free.sum())
+    if problem.columns == 1 or _seen(problem).shape[1] == problem.columns:
+        return 0.0
+    sums = point.x.sum(axis=1)
+    return 0.5 * float(problem.ridge @ sums**2) / problem.columns
 
 
 def concordant_gap(decrement: float, radius: float) -> float:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh, qr
+from scipy.linalg import orth
 from scipy.sparse.linalg import LinearOperator, lsmr
 
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Diagonal
 from softunit.designs import Design, ScaledDesign
 from softunit.errors import InputError
 from softunit.penalties import Ridge
-from softunit.problem import FORM_LIMIT
-
-NULL_TOL = 1e-11  # of the largest eigenvalue of the scaled Gram, as in the certificate
+from softunit.problem import FORM_LIMIT, Problem
+from softunit.spectrum import Metric
 
 
 def conditioned(
@@ -78,20 +76,17 @@ class NullSpace:
     basis: Matrix | None
 
     @classmethod
-    def of(cls, design: ScaledDesign) -> NullSpace:
-        """Find the null space from the Gram of the scaled columns."""
-        d = design.inner.shape[1]
-        if d > FORM_LIMIT:
+    def of(cls, problem: Problem) -> NullSpace:
+        """Take the null directions of the problem's metric, in the input's columns."""
+        design = problem.design
+        assert isinstance(design, ScaledDesign)
+        if problem.shape[0] > FORM_LIMIT:
             return cls(design, None)
-        gram = design.gram(Diagonal(np.ones(design.shape[0])))[:d, :d]
-        size = np.diagonal(gram)
-        scale = np.where(size > 1e-20 * design.shape[0], 1 / np.sqrt(np.maximum(size, 1e-300)), 0)
-        values, vectors = eigh(gram * scale * scale[:, None])
-        null = values <= NULL_TOL * max(float(values[-1]), 1e-300)
-        # A column of zeros has scale 0: it is its own null direction.
-        own = np.where(np.isinf(design.scale), 1.0, design.scale)
-        raw = np.where(scale > 0, scale, 1.0)[:, None] * vectors[:, null]
-        return cls(design, qr(raw / own[:, None], mode="economic")[0])
+        null = Metric.of(problem).null[: design.inner.shape[1]]
+        silent = np.isinf(design.scale)
+        raw = np.where(silent[:, None], null, null / design.scale[:, None])
+        length = np.linalg.norm(raw, axis=0)
+        return cls(design, orth(raw[:, length > 0] / length[length > 0]))
 
     @property
     def found(self) -> bool:
@@ -99,7 +94,7 @@ class NullSpace:
         return self.basis is not None and self.basis.shape[1] > 0
 
     def least_norm(self, x: Array) -> Array:
-        """Return the x with the same scores whose input coefficients have least norm."""
+        """Return the x with the same scores, up to rounding, and the least coefficients."""
         w = self.design.to_input(x)[: self.design.inner.shape[1]]
         basis = self.basis
         least = self._by_lsmr(w) if basis is None else w - basis @ (basis.T @ w)
@@ -121,3 +116,18 @@ class NullSpace:
         columns = w[:, None] if w.ndim == 1 else w
         solved = [lsmr(operator, operator @ c, atol=1e-14, btol=1e-14)[0] for c in columns.T]
         return np.stack(solved, axis=1).reshape(w.shape)
+
+
+def least_norm_point(problem: Problem, x: Array, tol: float) -> tuple[Array, bool]:
+    """Return the point of least norm among those that score like x, and whether there are others.
+
+    Nearly collinear columns can make a projection move what it must not: then x stays.
+    """
+    null = NullSpace.of(problem)
+    moved = null.least_norm(x)
+    before, after = problem.evaluate(x), problem.evaluate(moved)
+    same = after.value <= before.value * (1 + 1e-13) + 1e-26
+    steep = max(tol, 2 * problem.gradient_norm(before.gradient))
+    if same and problem.gradient_norm(after.gradient) <= steep:
+        return moved, null.found
+    return x, null.found

@@ -1,4 +1,4 @@
-"""Which classes a hyperplane separates from the others: then no finite optimum exists."""
+"""Which classes linear scores tell apart without error: then no finite optimum exists."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ import numpy as np
 
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import Design
-from softunit.problem import Problem
+from softunit.estimators._data import ClassTarget
+from softunit.problem import Point, Problem
 from softunit.run import minimize
+from softunit.solution import Record
 from softunit.solvers import Newton
 from softunit.units import Multinomial
 
 SUSPECT = 0.05  # largest residual of a class that is worth the search for a hyperplane
 MARGIN = 1e-7  # of the largest score: smaller margins may be rounding
+NAMED = 10  # classes named in a sentence
+
+CONSEQUENCE = (
+    ", so without ridge the coefficients grow without bound and no optimum exists. The coefficients"
+    " returned are where the run stopped. Use a finite C."
+)
 
 
-def separated_classes(problem: Problem, x: Array, labels: Vector) -> list[int]:
-    """Return the classes that a hyperplane is shown to separate from all others.
+def separation_sentence(problem: Problem, x: Array, classes: ClassTarget) -> str:
+    """Return a sentence on the classes shown to be separable, or an empty string.
 
-    1. Where the fit itself puts every row on its own side, all classes are.  2. Else take those
-    whose fitted probabilities are nearly 0 or 1 in every row, and fit each against the rest for a
-    few iterations; a fit that puts every row on its own side is the hyperplane.
+    1. Where the fitted scores themselves put every row in its class, they all are.  2. Else each
+    class whose fitted probabilities are nearly 0 or 1 in every row is fitted against the rest for a
+    few iterations; a fit that puts every row on its own side is a hyperplane between them.
 
     Parameters
     ----------
@@ -28,27 +36,47 @@ def separated_classes(problem: Problem, x: Array, labels: Vector) -> list[int]:
         With a `Multinomial` unit; rows of zero weight are left out.
     x : ndarray
         Where the run without ridge ended.
-    labels : ndarray of int, shape (n,)
+    classes : ClassTarget
+        Labels, or shares; rows of shares that are split among classes cannot be separated.
     """
-    residuals = _largest_residuals(problem, x, labels)
-    if residuals.max() < 0.5 - SUSPECT:  # more than half on the right class, in every row
-        return list(range(len(residuals)))
-    suspects = np.flatnonzero(residuals < SUSPECT)
+    labels = _labels(classes.target)
+    if labels is None:
+        return ""
     kept = np.arange(len(labels)) if problem.weights is None else np.flatnonzero(problem.weights)
     design = problem.design if len(kept) == len(labels) else problem.design.rows(kept)
-    found = [int(k) for k in suspects if _splits(design, labels[kept] == k)]
-    # Two classes share one hyperplane.
-    return [0, 1] if len(problem.shape) == 1 and found else found
+    residuals = _largest_residuals(design, x, labels[kept])
+    names = classes.classes.tolist()
+    if residuals.max() < 0.5 - SUSPECT:  # 1. more than half on the right class, in every row
+        return (
+            f"perfectly separable: linear scores tell the classes {_listed(names)} apart without"
+            f" error{CONSEQUENCE}"
+        )
+    suspects = np.flatnonzero(residuals < SUSPECT)
+    found = [names[k] for k in suspects if _splits(design, labels[kept] == k)]  # 2.
+    if not found:
+        return ""
+    one = "a hyperplane separates" if len(found) == 1 else "hyperplanes separate each of"
+    return f"perfectly separable: {one} {_listed(found)} from the other classes{CONSEQUENCE}"
 
 
-def _largest_residuals(problem: Problem, x: Array, labels: Vector) -> Vector:
-    columns = 2 if len(problem.shape) == 1 else problem.shape[1]
-    top = np.zeros(columns)
-    for rows, _, z in problem.score_blocks(x):
-        residual = Multinomial.probabilities(z)
+def _listed(names: list[object]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(repr, names[:NAMED])) + more
+
+
+def _labels(target: Array) -> Vector | None:
+    """Return the codes of labels, also of shares that are all zero or one; None for others."""
+    if target.ndim == 1:
+        return target
+    return target.argmax(axis=1) if (target.max(axis=1) == 1).all() else None
+
+
+def _largest_residuals(design: Design, x: Array, labels: Vector) -> Vector:
+    """Return the largest |P - Y| of each class; offsets left out, as they cannot separate."""
+    top = np.zeros(2 if x.ndim == 1 else x.shape[1])
+    for rows, block in design.blocks():
+        residual = Multinomial.probabilities(block.matvec(x))
         residual[np.arange(len(residual)), labels[rows]] -= 1.0
-        if problem.weights is not None:
-            residual[problem.weights[rows] == 0] = 0.0
         np.maximum(top, np.abs(residual).max(axis=0), out=top)
     return top
 
@@ -57,9 +85,9 @@ def _splits(design: Design, inside: Array) -> bool:
     problem = Problem(design, Multinomial(2), inside.astype(np.int64))
     seen = False
 
-    def all_on_their_side(record: object, point: object) -> bool:
+    def all_on_their_side(record: Record, point: Point) -> bool:
         nonlocal seen
-        z: Matrix = problem.design.matvec(point.x)  # type: ignore[attr-defined]
+        z: Matrix = problem.design.matvec(point.x)
         margin = np.where(inside, z, -z).min()
         seen = bool(margin > MARGIN * np.abs(z).max())
         return seen

@@ -13,14 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from softunit._checks import check_count, check_positive
+from softunit._checks import check_count, check_positive, check_switch
 from softunit._progress import progress
 from softunit._typing import Array
-from softunit.certificate import Certificate, certify
-from softunit.designs import ScaledDesign, as_design
+from softunit.certificate import Certificate, Effort, at_optimum, certify
+from softunit.designs import as_design
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
 from softunit.estimators._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from softunit.estimators._conditioning import NullSpace, conditioned, scaled_ridge
+from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
 from softunit.estimators._data import (
     ClassTarget,
     checked_classes,
@@ -28,13 +28,24 @@ from softunit.estimators._data import (
     checked_x,
 )
 from softunit.estimators._prediction import SoftmaxPrediction
-from softunit.estimators._separation import separated_classes
-from softunit.problem import Problem
+from softunit.estimators._separation import separation_sentence
+from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
 from softunit.solution import Solution, Status
 from softunit.solvers import Solver
 from softunit.solvers.auto import check_solver
 from softunit.units import Multinomial
+
+NOT_UNIQUE = (
+    "the optimum is not unique: columns of X are collinear (or constant) and C is infinite, so that"
+    " some directions of the coefficients change no score. The coefficients of least norm are"
+    " returned; use a finite C, or drop columns."
+)
+UNPROVED = (
+    "no optimum is proved to exist: without ridge the classes may be separable up to rows on the"
+    " boundary (quasi-separable), and the coefficients then grow with every iteration. Use a finite"
+    " C, or look for columns whose coefficients are large."
+)
 
 
 class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin, BaseEstimator):
@@ -180,6 +191,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         check_positive("tol", self.tol, zero=True)
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
+        for name in ("fit_intercept", "warm_start"):
+            check_switch(name, getattr(self, name))
 
     def _problem(self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any) -> Problem:
         """Return the mean objective, in scaled columns."""
@@ -207,38 +220,43 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
 
     def _keep(self, problem: Problem, solution: Solution, dtype: Any, classes: ClassTarget) -> None:
         """Set the fitted attributes, and warn where the fit is not what it seems."""
-        x, status = solution.x, solution.status
+        x, status, null = solution.x, solution.status, False
         if x.ndim == 2:
             # A constant across the classes changes no score difference; the ridge wants it zero.
             x = x - x.mean(axis=1, keepdims=True)
-        null_directions = False
-        if math.isinf(self.C):
-            separated = self._separated(problem, x, classes)
-            if separated:
-                status = Status.SEPARABLE
-                warnings.warn(_separation_sentence(separated, classes), SeparationWarning, 3)
-            else:
-                assert isinstance(problem.design, ScaledDesign)
-                null = NullSpace.of(problem.design)
-                x, null_directions = null.least_norm(x), null.found
-        self.certificate_ = certify(problem, x, effort="quick")
-        if null_directions:
-            self.certificate_ = dataclasses.replace(self.certificate_, unique=False)
-        if self.certificate_.unique is False and status is not Status.SEPARABLE:
-            warnings.warn(_not_unique_sentence(), NotUniqueWarning, stacklevel=3)
+        free = math.isinf(self.C)
+        separation = separation_sentence(problem, x, classes) if free else ""
+        if separation:
+            status = Status.SEPARABLE
+        elif free:
+            x, null = least_norm_point(problem, x, self.tol)
         for name, value in self._fitted(problem, x, dtype, classes).items():
             setattr(self, name, value)
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
+        if dtype != np.float64:
+            x = problem.design.from_input(self._coefficients())  # what is stored is certified
+        effort: Effort = "full" if free or status is Status.ROUNDING else "quick"
+        certificate = certify(problem, x, effort=effort)
+        if status is Status.ROUNDING and at_optimum(certificate):
+            status = Status.PROVED
+        unique = False if null else certificate.unique
+        self.certificate_ = dataclasses.replace(certificate, unique=unique)
         self.solution_ = dataclasses.replace(solution, x=problem.design.to_input(x), status=status)
-        if not self.solution_.converged and status is not Status.SEPARABLE:
-            gap = self.certificate_.gap_bound
-            known = f" The value is at most {gap:.1e} above the optimum." if gap < math.inf else ""
-            warnings.warn(self.solution_.message + known, ConvergenceWarning, stacklevel=3)
+        self._warn(separation, unique)
 
-    def _separated(self, problem: Problem, x: Array, classes: ClassTarget) -> list[int]:
-        if classes.target.ndim == 2 or problem.offset is not None:
-            return []
-        return separated_classes(problem, x, classes.target)
+    def _warn(self, separation: str, unique: bool | None) -> None:
+        """Warn of whatever a user would want to know before the coefficients are used."""
+        gap = self.certificate_.gap_bound
+        if separation:
+            warnings.warn(separation, SeparationWarning, stacklevel=4)
+            return
+        if unique is False:
+            warnings.warn(NOT_UNIQUE, NotUniqueWarning, stacklevel=4)
+        if not self.solution_.converged:
+            known = f" The value is at most {gap:.1e} above the optimum." if gap < math.inf else ""
+            warnings.warn(self.solution_.message + known, ConvergenceWarning, stacklevel=4)
+        elif math.isinf(self.C) and gap == math.inf and self.coef_.size <= FORM_LIMIT:
+            warnings.warn(UNPROVED, SeparationWarning, stacklevel=4)
 
     def _fitted(
         self, problem: Problem, x: Array, dtype: Any, classes: ClassTarget
@@ -263,6 +281,12 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         return np.array(w[0] if len(w) == 1 else w.T)
 
     # Certificates and neighbours ----------------------------------------------------------------
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose label is predicted; for shares, that of the largest."""
+        if np.asarray(y).ndim == 2 and np.asarray(y).shape[1] >= 2:
+            y = self.classes_[np.asarray(y).argmax(axis=1)]
+        return float(super().score(X, y, sample_weight))
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Certificate:
         """Return a full certificate of the fitted coefficients on some data.
@@ -322,20 +346,3 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _not_unique_sentence() -> str:
-    return (
-        "the optimum is not unique: columns of X are collinear (or constant) and C is infinite, or"
-        " so large that the ridge is lost in rounding. The coefficients of least norm are returned;"
-        " use a smaller C, or drop columns."
-    )
-
-
-def _separation_sentence(separated: list[int], classes: ClassTarget) -> str:
-    names = ", ".join(repr(classes.classes[k].item()) for k in separated[:10])
-    return (
-        f"perfectly separable: a hyperplane separates {names} from the other classes, so without"
-        " ridge the coefficients grow without bound and no optimum exists. The coefficients"
-        " returned are where the run stopped. Use a finite C."
-    )

@@ -16,18 +16,24 @@ from softunit._checks import check_count, check_positive, check_vector, check_we
 from softunit._numeric import softmax
 from softunit._progress import progress
 from softunit._typing import Vector
-from softunit.certificate import Certificate, certify
-from softunit.designs import ScaledDesign, as_design
+from softunit.certificate import Certificate, at_optimum, certify
+from softunit.designs import as_design
 from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
-from softunit.estimators._conditioning import NullSpace, conditioned, scaled_ridge
+from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
 from softunit.estimators._data import checked_x
 from softunit.estimators._softmax_phases import Phases
 from softunit.penalties import ScoreRidge
 from softunit.problem import Problem
-from softunit.solution import Solution
+from softunit.solution import Solution, Status
 from softunit.solvers import Solver
 from softunit.solvers.auto import check_solver
 from softunit.units import SoftmaxSquares
+
+NOT_UNIQUE = (
+    "the optimum is not unique: some combination of the columns of A moves no score (collinear"
+    " columns, or a constant one, to which a softmax is blind). The x of least norm is returned; a"
+    " small `ridge` makes it unique."
+)
 
 
 class SoftmaxRegressor(RegressorMixin, BaseEstimator):
@@ -174,27 +180,21 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
 
     def _keep(self, problem: Problem, best: Solution) -> None:
         """Set the fitted attributes, and warn where the fit is not what it seems."""
-        design = problem.design
-        assert isinstance(design, ScaledDesign)
-        x, not_unique = best.x, False
+        x, null, status = best.x, False, best.status
         if self.ridge == 0:
-            null = NullSpace.of(design)
-            x, not_unique = null.least_norm(x), null.found
-        self.certificate_ = certify(problem, x, effort="quick")
-        if not_unique:
-            self.certificate_ = dataclasses.replace(self.certificate_, unique=False)
-            warnings.warn(
-                "the optimum is not unique: some combination of the columns of A moves no score"
-                " (collinear columns, or a constant one, to which a softmax is blind). The x of"
-                " least norm is returned; a small `ridge` makes it unique.",
-                NotUniqueWarning,
-                stacklevel=3,
-            )
-        self.solution_ = dataclasses.replace(best, x=design.to_input(x))
+            x, null = least_norm_point(problem, x, self.tol)
+        certificate = certify(problem, x, effort="quick")
+        if status is Status.ROUNDING and at_optimum(certificate):
+            status = Status.PROVED
+        unique = False if null else certificate.unique
+        self.certificate_ = dataclasses.replace(certificate, unique=unique)
+        self.solution_ = dataclasses.replace(best, x=problem.design.to_input(x), status=status)
         self.coef_ = self.solution_.x
         self.n_iter_ = max(1, sum(run.n_iter for run in self.phases_))
-        if not best.converged:
-            warnings.warn(best.message, ConvergenceWarning, stacklevel=3)
+        if null:
+            warnings.warn(NOT_UNIQUE, NotUniqueWarning, stacklevel=3)
+        if not self.solution_.converged:
+            warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=3)
 
     def predict(self, X: Any) -> Vector:
         """Return softmax(A x) over the rows given, shape (n,): it sums to one."""

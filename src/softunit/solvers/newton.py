@@ -37,7 +37,8 @@ class Newton(Solver[NewtonState]):
 
     1. Solve for the direction: by Cholesky of the formed Hessian, its diagonal shifted until the
     factorisation succeeds, or by conjugate gradients with a Kronecker preconditioner where the
-    Hessian is too large to form.  2. Search along the line, step one first.
+    Hessian is too large to form.  2. Search along the line, step one first.  3. Where that finds
+    nothing, search along the gradient.
 
     Parameters
     ----------
@@ -70,11 +71,13 @@ class Newton(Solver[NewtonState]):
             if state.preconditioner is None:
                 state = replace(state, preconditioner=KroneckerPreconditioner(problem))
             direction = self._by_cg(problem, state)
-        line = Line(problem, state.point, direction)
-        t = self.search.step(line)  # 2.
-        if t is None:
-            return state, why_no_step(state.point, line.slope)
-        return replace(state, point=line.point(t)), Status.RUNNING
+        for tried in (direction, -state.point.gradient):  # 2.
+            line = Line(problem, state.point, tried)
+            t = self.search.step(line)
+            if t is not None:
+                return replace(state, point=line.point(t)), Status.RUNNING
+            # Saturated scores leave no curvature to speak of: 3. the gradient still knows the way.
+        return state, why_no_step(state.point, line.slope)
 
     def forms(self, problem: Problem) -> bool:
         """Return whether the Hessian is formed for this problem."""
