@@ -153,3 +153,22 @@ def test_to_dict_is_json_without_nan(rng):
 def test_bad_points_get_a_sentence(x, sentence, rng):
     with pytest.raises(ValueError, match=sentence):
         su.certify(multinomial_problem(rng), x)
+
+
+def test_a_constant_across_classes_costs_its_ridge_and_nothing_else(rng):
+    a, y = rng.standard_normal((60, 3)), labels(3)(rng, 60)
+    problem = su.Problem(a, Multinomial(), y, Ridge(1e-14))
+    best = su.minimize(problem, tol=1e-12).x
+    moved = su.certify(problem, best + 1e6)
+    cost = problem.value(best + 1e6) - problem.value(best)
+    assert cost > 1e-2
+    assert cost <= moved.gap_bound <= 1.1 * cost
+
+
+def test_a_note_is_neither_proved_nor_estimated(rng):
+    problem = multinomial_problem(rng)
+    far = su.certify(problem, 50 * np.ones(problem.shape) * np.arange(3))
+    marks = {statement.mark for statement in far.statements}
+    assert "note" in marks
+    assert marks <= {"proved", "estimated", "note"}
+    assert "Note: " in str(far)

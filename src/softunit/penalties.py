@@ -13,6 +13,8 @@ from softunit._checks import check_vector
 from softunit._typing import Array, Vector
 from softunit.errors import InputError
 
+__all__ = ["NoPenalty", "Penalty", "Ridge", "ScoreRidge"]
+
 
 class Penalty(ABC):
     """A convex function added to the loss.
@@ -74,7 +76,7 @@ class Ridge(Penalty):
     space: ClassVar[str] = "parameter"
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.strength, dtype=np.float64)
+        values = _numbers("strength", self.strength)
         if values.ndim > 1 or not np.isfinite(values).all() or (values < 0).any():
             raise InputError(
                 "`strength` must be a finite number >= 0, or one such number for each column; got"
@@ -104,7 +106,7 @@ class ScoreRidge(Penalty):
     space: ClassVar[str] = "score"
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.weights, dtype=np.float64)
+        values = _numbers("weights", self.weights)
         if values.ndim > 1 or not np.isfinite(values).all():
             raise InputError(
                 f"`weights` must be a finite number, or one for each row; got {self.weights!r}."
@@ -137,6 +139,13 @@ def total_diagonal(penalties: Sequence[Penalty], space: str, rows: int) -> Vecto
         if penalty.space == space:
             total = total + penalty.diagonal(rows)
     return total
+
+
+def _numbers(name: str, value: object) -> Array:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`{name}` must hold numbers; got {value!r}.") from error
 
 
 def _spread(name: str, value: float | Vector, rows: int, what: str) -> Vector:

@@ -93,6 +93,8 @@ class Problem:
         weights: npt.ArrayLike | None = None,
         offset: npt.ArrayLike | None = None,
     ) -> None:
+        if not isinstance(unit, Unit):
+            raise InputError(f"`unit` must be a softunit unit, as Multinomial(); got {unit!r}.")
         self.design = as_design(design)
         self.unit = unit
         n, d = self.design.shape

@@ -46,7 +46,7 @@ class Proofs:
     def __init__(self, problem: Problem, point: Point) -> None:
         self.problem, self.point = problem, point
         self.bounds = problem.unit.bounds(problem.target, problem.weights)
-        self.reach = _largest_score(problem, point)
+        self.reach = _largest_terms(problem, point)
         self.rounding = self._rounding()
         self.gap = self.local = math.inf
         self.gap_proved = True
@@ -270,9 +270,10 @@ class Proofs:
         )
 
 
-def _largest_score(problem: Problem, point: Point) -> float:
-    scores = problem.score_blocks(point.x, point.scores)
-    return max(float(np.abs(z).max()) for _, _, z in scores)
+def _largest_terms(problem: Problem, point: Point) -> float:
+    """Return max_i sum_j |a_ij| |x_j|: the rounding of a score, in units of EPS."""
+    x = np.abs(point.x)
+    return max(float(block.abs_matvec(x).max()) for _, block in problem.design.blocks())
 
 
 def _minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Point:

@@ -66,6 +66,8 @@ def minimize(
     NeedsError
         If the problem lacks what the solver needs.
     """
+    if not isinstance(problem, Problem):
+        raise InputError(f"`problem` must be a softunit Problem; got {type(problem).__name__}.")
     check_positive("tol", tol, zero=True)
     check_count("max_iter", max_iter)
     chosen = resolve_solver(solver, problem)

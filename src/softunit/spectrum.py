@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import eigh, null_space
 
 from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
 from softunit.curvature import CentredDiagonal
 from softunit.problem import Point, Problem
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 SUSPECT = 1e-9  # of the largest eigenvalue of the scaled Gram: smaller ones are looked at again
 NULL = 1e-12  # |A v| over that of the largest direction: smaller ones are rounding
@@ -67,7 +71,7 @@ class Metric:
     @property
     def collinear(self) -> bool:
         """Whether some combination of the columns moves no score and no penalty."""
-        return self.null.shape[1] > 0
+        return bool(self.null.shape[1] > 0)
 
     @property
     def null_has_ridge(self) -> bool:
@@ -101,7 +105,7 @@ def _gram(problem: Problem, *, blind: bool) -> Matrix:
 
 
 def _refined(
-    problem: Problem, directions: Matrix, values: Vector, clear: Vector, *, blind: bool
+    problem: Problem, directions: Matrix, values: Vector, clear: Mask, *, blind: bool
 ) -> tuple[Matrix, Vector]:
     """Return the suspect directions rotated, and |A v|^2 + ridge of each to full accuracy.
 
@@ -169,12 +173,12 @@ class Spectrum:
         point : Point
         metric : Metric
         reach : float
-            Largest score in size, by which exponentials magnify rounding.
+            Size of the terms that make up a score: what its rounding scales with.
         """
         hessian = problem.hessian(point)
         white = metric.whitener
         if problem.columns > 1:
-            white = np.kron(white, _seen(problem))
+            white = np.asarray(np.kron(white, _seen(problem)), dtype=np.float64)
         values, vectors = eigh(white.T @ hessian @ white)
         size = max(1, len(values))
         largest = float(values[-1]) if len(values) else 0.0

@@ -228,3 +228,26 @@ def test_no_penalty_is_the_default():
     problem = su.Problem(np.eye(3), Multinomial(), [0, 1, 0])
     assert isinstance(problem.penalties[0], NoPenalty)
     assert not problem.ridge.any()
+
+
+def test_the_core_says_what_it_was_not_given():
+    a = np.eye(4)
+    with pytest.raises(ValueError, match="`unit` must be a softunit unit"):
+        su.Problem(a, Multinomial, [0, 1, 2, 1])
+    with pytest.raises(ValueError, match="`problem` must be a softunit Problem; got int"):
+        su.minimize(3)
+    with pytest.raises(ValueError, match="`problem` must be a softunit Problem; got ndarray"):
+        su.certify(a, np.zeros(4))
+    problem = su.Problem(a, Multinomial(), [0, 1, 2, 1])
+    with pytest.raises(ValueError, match="x must hold numbers; got Solution"):
+        su.certify(problem, su.minimize(problem, max_iter=1))
+    with pytest.raises(ValueError, match="`effort` must be 'quick' or 'full'; got 'foo'"):
+        su.certify(problem, np.zeros((4, 3)), effort="foo")
+    with pytest.raises(ValueError, match="`strength` must hold numbers; got 'a'"):
+        Ridge("a")
+    with pytest.raises(ValueError, match="complex numbers"):
+        su.Problem(a * 1j, Multinomial(), [0, 1, 2, 1])
+    with pytest.raises(ValueError, match="`w` must"):
+        su.SoftmaxRegressor(w="a").fit(a, np.full(4, 0.25))
+    with pytest.raises(ValueError, match="`w` must hold finite numbers; got None"):
+        su.SoftmaxRegressor(w=None).fit(a, np.full(4, 0.25))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -260,3 +262,112 @@ def test_sparse_coefficients_predict_the_same(form, rng):
     assert model.certify(a, y).value == certificate.value
     np.testing.assert_allclose(model.to_sklearn().predict_proba(a), before, atol=1e-14)
     assert isinstance(model.densify().coef_, np.ndarray)
+
+
+@pytest.mark.parametrize("apart", [1e-5, 3e-6, 1e-6])
+def test_nearly_collinear_columns_keep_their_scores(apart, rng):
+    a, b = rng.standard_normal((2, 300))
+    y = (b + rng.standard_normal(300) > 0).astype(int)
+    x = np.column_stack([a, a + apart * b])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SeparationWarning)  # it may well be that nothing is proved
+        model = su.SoftmaxClassifier(C=np.inf, tol=1e-9).fit(x, y)
+    assert model.certificate_.unique is not False
+    loss = -np.log(model.predict_proba(x)[np.arange(300), y]).mean()
+    assert loss == pytest.approx(model.solution_.value, rel=1e-8)
+
+
+def test_what_is_certified_is_what_is_stored(rng):
+    a, y = blobs(rng)
+    x = (1e5 + a).astype(np.float32)
+    model = su.SoftmaxClassifier().fit(x, y)
+    assert model.coef_.dtype == np.float32
+    assert model.certify(x, y).value == pytest.approx(model.certificate_.value, rel=1e-13)
+
+
+def test_shares_of_zero_and_one_and_offsets_separate_too(rng):
+    x = rng.standard_normal((80, 3))
+    y = (x[:, 0] > 0).astype(int)
+    with pytest.warns(SeparationWarning, match="the classes 0, 1 apart"):
+        su.SoftmaxClassifier(C=np.inf).fit(x, np.eye(2)[y])
+    with pytest.warns(SeparationWarning, match="the classes 0, 1 apart"):
+        su.SoftmaxClassifier(C=np.inf).fit(x, y, offset=rng.standard_normal(80))
+    mixed = np.full((80, 2), 0.5) + np.column_stack([-x[:, 0], x[:, 0]]) / 20
+    assert su.SoftmaxClassifier(C=np.inf).fit(x, mixed).solution_.converged
+
+
+def test_ordered_classes_in_one_column_are_told_apart_but_not_by_a_hyperplane():
+    x = np.linspace(0, 3, 90)[:, None]
+    y = np.array(["lo", "mid", "hi"])[(x[:, 0] // 1.0001).astype(int)]
+    with pytest.warns(SeparationWarning, match="linear scores tell the classes 'hi', 'lo', 'mid'"):
+        su.SoftmaxClassifier(C=np.inf).fit(x, y)
+
+
+def test_quasi_separable_classes_are_not_passed_off_as_fitted():
+    x = np.repeat([-1.0, 0.0, 1.0], 20)[:, None]
+    y = np.concatenate([np.zeros(20), np.tile([0, 1], 10), np.ones(20)]).astype(int)
+    with pytest.warns(SeparationWarning, match="no optimum is proved to exist"):
+        su.SoftmaxClassifier(C=np.inf).fit(x, y)
+
+
+def test_an_offset_that_saturates_is_fitted_through(rng):
+    x = rng.standard_normal((120, 4))
+    y = (x[:, 0] + 0.3 * rng.standard_normal(120) > 0).astype(int)
+    model = su.SoftmaxClassifier().fit(x, y, offset=1e4 * x[:, 0])
+    assert model.solution_.converged
+    assert model.certificate_.gap_bound < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ({0: 0, 1: 0, 2: 0}, "leaves no row any weight"),
+        ({0: np.nan}, "class 0 has nan"),
+        ({0: -1.0}, "class 0 has -1.0"),
+        ({0: "much"}, "class 0 has 'much'"),
+    ],
+)
+def test_bad_class_weights_get_a_sentence(weights, sentence, rng):
+    a, y = blobs(rng)
+    with pytest.raises(InputError, match=sentence):
+        su.SoftmaxClassifier(class_weight={1: 1, 2: 1} | weights).fit(a, y)
+
+
+def test_class_weights_for_shares_must_name_them(rng):
+    a, _ = blobs(rng)
+    shares = rng.dirichlet(np.ones(3), len(a))
+    with pytest.raises(InputError, match="names class 9, which is not among the shares"):
+        su.SoftmaxClassifier(class_weight={0: 2, 9: 3}).fit(a, shares)
+    with pytest.raises(InputError, match="gives some rows no weight"):
+        su.SoftmaxClassifier(class_weight={0: 0, 1: 0, 2: 0}).fit(a, shares)
+    with pytest.raises(InputError, match="must be None, 'balanced' or a dict"):
+        su.SoftmaxClassifier(class_weight="equal").fit(a, shares)
+
+
+def test_weights_whose_sum_overflows(rng):
+    a, y = blobs(rng)
+    with pytest.raises(InputError, match="the sum of the weights overflows"):
+        su.SoftmaxClassifier().fit(a, y, sample_weight=np.full(len(y), 1e307))
+
+
+def test_labels_and_columns_of_mixed_types_are_named(rng):
+    pandas = pytest.importorskip("pandas")
+    a, y = blobs(rng)
+    mixed = y.astype(object)
+    mixed[3] = "three"
+    with pytest.raises(InputError, match="labels of types int, str side by side"):
+        su.SoftmaxClassifier().fit(a, mixed)
+    frame = pandas.DataFrame({"size": a[:, 0], "colour": ["red"] * len(a)})
+    with pytest.raises(InputError, match="column 'colour' of X does not hold numbers"):
+        su.SoftmaxClassifier().fit(frame, y)
+
+
+def test_score_of_shares_is_that_of_the_largest(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier().fit(a, np.eye(3)[y])
+    assert model.score(a, np.eye(3)[y]) == model.score(a, y) > 0.5
+
+
+def test_switches_must_be_switches(rng):
+    with pytest.raises(InputError, match="`fit_intercept` must be True or False; got 'no'"):
+        su.SoftmaxClassifier(fit_intercept="no").fit(*blobs(rng))

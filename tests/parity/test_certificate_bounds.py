@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+import softunit as su
 from softunit import Problem, certify, minimize
 from softunit.designs import DenseDesign, ScaledDesign
 from softunit.penalties import NoPenalty, Ridge, ScoreRidge
@@ -106,3 +107,29 @@ def test_at_the_end_of_a_run_the_bound_is_small(effort):
         certificate = certify(problem, run.x, effort=effort)
         gap = problem.value(run.x) - least_value(problem, [None])
         assert gap <= certificate.gap_bound <= 1e-6, certificate
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_bound_is_too_small_where_rounding_bites(seed):
+    """Ridges down to 1e-18, column sizes over eight decades, near-collinear pairs, far points."""
+    rng = np.random.default_rng(seed)
+    n, d, k = int(rng.integers(5, 80)), int(rng.integers(2, 7)), int(rng.integers(2, 5))
+    a = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-4, 4, d)
+    if seed % 2:
+        noise = 10.0 ** rng.uniform(-12, -2) * rng.standard_normal(n)
+        a[:, 1] = rng.uniform(0.5, 2) * a[:, 0] + noise * np.abs(a[:, 0]).mean()
+    y = np.concatenate([np.arange(k), rng.integers(0, k, n - k)])
+    design = su.designs.as_design(a, intercept=seed % 3 == 0)
+    ridge = np.full(design.shape[1], 10.0 ** rng.uniform(-18, 0))
+    if seed % 3 == 0:
+        ridge[-1] = 0.0
+    problem = su.Problem(design, su.units.Multinomial(k), y, su.penalties.Ridge(ridge))
+    early = su.minimize(problem, tol=0.0, max_iter=int(rng.integers(1, 9)))
+    best = su.minimize(problem, tol=0.0, max_iter=300)
+    again = su.minimize(problem, best.x, solver="newton-cholesky", tol=0.0, max_iter=100)
+    least = min(best.value, again.value)
+    shifted = best.x + 10.0 ** rng.uniform(-3, 6)  # constants across classes cost ridge alone
+    disturbed = best.x + 10.0 ** rng.uniform(-8, 3) * rng.standard_normal(problem.shape)
+    for x in (early.x, best.x, shifted, disturbed):
+        certificate = su.certify(problem, x)
+        assert certificate.value - least <= certificate.gap_bound

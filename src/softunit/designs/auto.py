@@ -49,6 +49,8 @@ def _wrap(a: Any) -> Design:
     names = [str(name) for name in a.columns] if hasattr(a, "columns") else None
     try:
         array = np.asarray(a)
+        if array.dtype.kind == "c":
+            raise InputError("A holds complex numbers; take its real part, or split it into two.")
         if array.dtype.kind not in "fiub":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -51,13 +51,16 @@ class Design(ABC):
     def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
         """Return weighted mean and variance of each column, (d,) and (d,), in two stable passes."""
 
-    @abstractmethod
+    def abs_matvec(self, x: Array) -> Array:
+        """Return at least |A| x for x >= 0, (n,) or (n, K): what rounding of A x scales with."""
+        return np.concatenate([np.abs(block.toarray()) @ x for _, block in self.blocks()])
+
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g for g >= 0 of shape (n,), with entrywise absolute values."""
-
-    @abstractmethod
-    def row_norms(self) -> Vector:
-        """Return the Euclidean norm of each row, shape (n,)."""
+        out = np.zeros(self.shape[1])
+        for rows, block in self.blocks():
+            out += g[rows] @ np.abs(block.toarray())
+        return out
 
     def gram(self, curvature: Curvature) -> Matrix:
         """Return A' C A, symmetric, (d, d) or (dK, dK), through dense blocks."""

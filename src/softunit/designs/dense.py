@@ -82,18 +82,3 @@ class DenseDesign(Design):
             centred = block.toarray() - mean
             variance += share[rows] @ np.square(centred, out=centred)
         return mean, variance
-
-    def abs_rmatvec(self, g: Vector) -> Vector:
-        """Return |A|' g, shape (d,)."""
-        out = np.zeros(self.shape[1])
-        for rows, block in self.blocks():
-            out += np.abs(block.toarray()).T @ g[rows]
-        return out
-
-    def row_norms(self) -> Vector:
-        """Return the norm of each row, shape (n,)."""
-        parts = []
-        for _, block in self.blocks():
-            a = block.toarray()
-            parts.append(np.sqrt(np.einsum("ij,ij->i", a, a)))
-        return np.concatenate(parts)

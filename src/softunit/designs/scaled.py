@@ -120,20 +120,13 @@ class ScaledDesign(Design):
             mean, variance = np.append(mean, 1.0), np.append(variance, 0.0)
         return mean, variance
 
-    def abs_rmatvec(self, g: Vector) -> Vector:
-        """Return |A|' g, shape (d,)."""
-        out = np.zeros(self.shape[1])
-        for rows, block in self.blocks():
-            out += np.abs(block.toarray()).T @ g[rows]
-        return out
-
-    def row_norms(self) -> Vector:
-        """Return the norm of each row, shape (n,)."""
-        parts = []
-        for _, block in self.blocks():
-            a = block.toarray()
-            parts.append(np.sqrt(np.einsum("ij,ij->i", a, a)))
-        return np.concatenate(parts)
+    def abs_matvec(self, x: Array) -> Array:
+        """Return |A| (x/s) + |m|'(x/s) + x_0 for x >= 0: each term of `matvec` by its size."""
+        w = self._unscaled(x)
+        out = self.inner.abs_matvec(w)
+        if self.centre is not None:
+            out = out + np.abs(self.centre) @ w
+        return out + x[-1] if self.intercept else out
 
     def to_input(self, x: Array) -> Array:
         """Return coefficients of the unscaled columns and, last, their intercept."""

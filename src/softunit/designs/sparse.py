@@ -109,11 +109,10 @@ class SparseDesign(Design):
             squares + empty * mean**2, dtype=np.float64
         )
 
+    def abs_matvec(self, x: Array) -> Array:
+        """Return |A| x, (n,) or (n, K)."""
+        return np.asarray(abs(self.matrix) @ x)
+
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g, shape (d,)."""
         return np.asarray(abs(self.matrix).T @ g)
-
-    def row_norms(self) -> Vector:
-        """Return the norm of each row, shape (n,)."""
-        squares = self.matrix.astype(np.float64).power(2).sum(axis=1)
-        return np.asarray(np.sqrt(np.asarray(squares).ravel()))

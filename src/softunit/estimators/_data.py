@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,33 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
     InputError
         If it holds NaN or infinity: the column by name, how many, the first row.
     """
-    checked = validate_data(
-        estimator,
-        x,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=False,
-    )
+    try:
+        checked = validate_data(
+            estimator,
+            x,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+        )
+    except (TypeError, ValueError) as error:
+        _blame_column(x, error)
+        raise
     check_finite_columns(checked, getattr(estimator, "feature_names_in_", None), what="X")
     return checked
+
+
+def _blame_column(x: Any, error: Exception) -> None:
+    """Name the first column of a frame that does not hold numbers, if that is what went wrong."""
+    for name in getattr(x, "columns", ()):
+        try:
+            np.asarray(x[name], dtype=np.float64)
+        except (TypeError, ValueError):
+            kind = getattr(x[name], "dtype", type(x[name]).__name__)
+            raise InputError(
+                f"column {name!r} of X does not hold numbers (its type is {kind}): encode or drop"
+                " it. The command line encodes text columns by itself."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -87,8 +105,15 @@ def checked_classes(y: Any, n: int) -> ClassTarget:
     labels = column_or_1d(y, warn=True)
     if len(labels) != n:
         raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
-    if labels.dtype.kind == "f" or labels.dtype == object:
+    if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
+    kinds = {type(label) for label in labels.tolist()} if labels.dtype == object else set()
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InputError(
+            f"y holds labels of types {names} side by side: make them one type, and fill or drop"
+            " missing ones."
+        )
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
@@ -120,6 +145,8 @@ def checked_row_weights(
         weights = check_weights(np.full(n, given) if given.ndim == 0 else given, n)
     if class_weight is None:
         return weights, target
+    if isinstance(class_weight, dict):
+        _check_class_weights(class_weight, target)
     if target.target.ndim == 1:
         each = compute_class_weight(
             class_weight,
@@ -128,7 +155,10 @@ def checked_row_weights(
             sample_weight=weights,
         )
         rows = each[target.target]
-        return (rows if weights is None else weights * rows), target
+        rows = rows if weights is None else weights * rows
+        if not rows.any():
+            raise InputError(f"`class_weight` = {class_weight!r} leaves no row any weight.")
+        return rows, target
     each = _weights_for_shares(class_weight, target, weights)
     tilted = target.target * each
     rows = tilted.sum(axis=1)
@@ -136,6 +166,23 @@ def checked_row_weights(
         raise InputError("`class_weight` gives some rows no weight; drop these rows instead.")
     tilted /= rows[:, None]
     return (rows if weights is None else weights * rows), ClassTarget(target.classes, tilted)
+
+
+def _check_class_weights(class_weight: dict[Any, Any], target: ClassTarget) -> None:
+    names = target.classes.tolist()
+    for name, value in class_weight.items():
+        try:
+            good = math.isfinite(value) and value >= 0
+        except TypeError:
+            good = False
+        if not good:
+            raise InputError(
+                f"`class_weight` must hold finite numbers >= 0; class {name!r} has {value!r}."
+            )
+        if target.target.ndim == 2 and name not in names:
+            raise InputError(
+                f"`class_weight` names class {name!r}, which is not among the shares {names}."
+            )
 
 
 def _weights_for_shares(class_weight: Any, target: ClassTarget, weights: Vector | None) -> Vector:

@@ -42,9 +42,9 @@ NOT_UNIQUE = (
     " returned; use a finite C, or drop columns."
 )
 UNPROVED = (
-    "no optimum is proved to exist: without ridge the classes may be separable up to rows on the"
-    " boundary (quasi-separable), and the coefficients then grow with every iteration. Use a finite"
-    " C, or look for columns whose coefficients are large."
+    "no optimum is proved to exist without ridge: the classes may be separable up to rows on the"
+    " boundary (quasi-separable), or columns nearly collinear; the coefficients then grow with"
+    " every iteration. Use a finite C, or look at columns whose coefficients are large."
 )
 
 

@@ -169,13 +169,20 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
 
     def _problem(self, a: Any, b: Vector, weights: Vector | None) -> Problem:
         """Return the objective in scaled columns, centred too where w lets them be."""
-        blind = not np.any(self.w)
+        blind = not np.any(self._score_weights())
         design = conditioned(as_design(a), intercept=False, centre=blind, ridge=0.0)
         penalties = (scaled_ridge(design, self.ridge), ScoreRidge(self._score_weights()))
         return Problem(design, SoftmaxSquares(), b, penalties, weights=weights)
 
     def _score_weights(self) -> Any:
-        w = np.asarray(self.w, dtype=np.float64)
+        try:
+            w = np.asarray(self.w, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"`w` must be a number or one for each row; got {self.w!r}."
+            ) from error
+        if not np.isfinite(w).all():
+            raise InputError(f"`w` must hold finite numbers; got {self.w!r}.")
         return float(w) if w.ndim == 0 else w
 
     def _keep(self, problem: Problem, best: Solution) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,12 +23,26 @@ FORM_WORK = 1e8  # n p^2 above which several columns of scores are cheaper by CG
 SMALL = 150  # parameters below which forming always pays
 
 
+SHORT, LONG = 0.05, 0.5  # steps that raise the damping, and that lower it
+FIRST_DAMPING, LEAST_DAMPING = 1e-6, 1e-10
+
+
 @dataclass(frozen=True)
 class NewtonState:
-    """The point, the first gradient's size, and the preconditioner once it is made."""
+    """The point, the first gradient's size, and what the steps so far have taught.
+
+    Attributes
+    ----------
+    damping : float
+        Multiple of the columns' second moments added to a formed Hessian; zero unless steps were
+        short.
+    preconditioner : KroneckerPreconditioner or None
+        Made when conjugate gradients are first used.
+    """
 
     point: Point
     first: float
+    damping: float = 0.0
     preconditioner: KroneckerPreconditioner | None = None
 
 
@@ -37,8 +52,10 @@ class Newton(Solver[NewtonState]):
 
     1. Solve for the direction: by Cholesky of the formed Hessian, its diagonal shifted until the
     factorisation succeeds, or by conjugate gradients with a Kronecker preconditioner where the
-    Hessian is too large to form.  2. Search along the line, step one first.  3. Where that finds
-    nothing, search along the gradient.
+    Hessian is too large to form.  2. Search along the line, step one first.  3. Where only a short
+    step is found, or none, damp the next formed Hessian: scores that are saturated leave no
+    curvature, and the plain step is then far too long.  4. Where nothing helps, follow the
+    gradient.
 
     Parameters
     ----------
@@ -65,19 +82,35 @@ class Newton(Solver[NewtonState]):
 
     def step(self, problem: Problem, state: NewtonState) -> tuple[NewtonState, Status]:
         """Return the next state."""
-        if self.forms(problem):  # 1.
-            direction = newton_direction(problem, state.point, self.kind)
-        else:
-            if state.preconditioner is None:
-                state = replace(state, preconditioner=KroneckerPreconditioner(problem))
-            direction = self._by_cg(problem, state)
-        for tried in (direction, -state.point.gradient):  # 2.
-            line = Line(problem, state.point, tried)
-            t = self.search.step(line)
+        if not self.forms(problem) and state.preconditioner is None:
+            state = replace(state, preconditioner=KroneckerPreconditioner(problem))
+        slope = 0.0
+        for direction, damping in self._directions(problem, state):  # 1.
+            line = Line(problem, state.point, direction)
+            t = self.search.step(line)  # 2.
             if t is not None:
-                return replace(state, point=line.point(t)), Status.RUNNING
-            # Saturated scores leave no curvature to speak of: 3. the gradient still knows the way.
-        return state, why_no_step(state.point, line.slope)
+                after = _next_damping(damping, t)
+                return replace(state, point=line.point(t), damping=after), Status.RUNNING
+            slope = line.slope
+            if why_no_step(state.point, slope) is Status.ROUNDING:
+                break
+        line = Line(problem, state.point, -state.point.gradient)  # 4.
+        t = self.search.step(line)
+        if t is not None:
+            return replace(state, point=line.point(t)), Status.RUNNING
+        return state, why_no_step(state.point, slope)
+
+    def _directions(self, problem: Problem, state: NewtonState) -> Iterator[tuple[Array, float]]:
+        """Yield directions to try, each with its damping."""
+        damping = state.damping
+        if not self.forms(problem):
+            yield self._by_cg(problem, state), damping
+            return
+        hessian = problem.hessian(state.point, kind=self.kind)
+        fix_gauge(problem, hessian)
+        while damping <= 1.0:
+            yield _solved(problem, state.point, hessian, damping), damping
+            damping = max(100 * damping, FIRST_DAMPING)  # 3.
 
     def forms(self, problem: Problem) -> bool:
         """Return whether the Hessian is formed for this problem."""
@@ -104,13 +137,22 @@ class Newton(Solver[NewtonState]):
         )
 
 
-def newton_direction(problem: Problem, point: Point, kind: Kind) -> Array:
-    """Return -H^-1 g by shifted Cholesky, of the shape of x; a descent direction."""
-    hessian = problem.hessian(point, kind=kind)
-    fix_gauge(problem, hessian)
-    direction = ShiftedCholesky(hessian).solve(-point.gradient.ravel())
-    direction = direction.reshape(point.x.shape)
+def _solved(problem: Problem, point: Point, hessian: Matrix, damping: float) -> Array:
+    """Return -(H + damping * moments)^-1 g by shifted Cholesky, a descent direction."""
+    matrix = hessian.copy()
+    if damping > 0:
+        moments = np.repeat(np.diagonal(problem.gram), problem.columns)
+        matrix[np.diag_indices_from(matrix)] += damping * moments
+    direction = ShiftedCholesky(matrix).solve(-point.gradient.ravel()).reshape(point.x.shape)
     return direction if dot(direction, point.gradient) < 0 else -point.gradient
+
+
+def _next_damping(damping: float, t: float) -> float:
+    if t < SHORT:
+        return max(10 * damping, FIRST_DAMPING)
+    if t >= LONG:
+        return damping / 10 if damping > LEAST_DAMPING else 0.0
+    return damping
 
 
 def fix_gauge(problem: Problem, hessian: Matrix) -> None:
