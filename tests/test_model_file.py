@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import struct
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from safetensors.numpy import save_file
 from softunit import SoftmaxClassifier, SoftmaxRegressor
 from softunit.errors import FileError, InputError
 from softunit.model_file import FORMAT, SavedModel, Training, load_model, save_model
+from softunit.report.words import version
+from softunit.solution import Solution, Status
 from softunit.solvers import LBFGS
 from softunit.tables import CategoricalColumn, Encoding, NumericColumn
 
@@ -301,3 +304,19 @@ def test_a_regression_has_no_classes_and_no_intercept(tmp_path, rng):
     rewrite(path, {"coef": np.zeros((1, 4))}, header)
     with pytest.raises(FileError, match="does not go with its classes"):
         load_model(path)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_what_converged_means_is_said_once(status):
+    run = Solution(np.zeros(1), 0.0, 1.0, status, 0, (), 0.0)
+    assert Training("t", 1, status.name, "", 0, 0.0, 0.0, 1.0, {}).converged is run.converged
+
+
+def test_a_source_tree_has_one_name_for_its_version(saved, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("softunit.model_file.header.version", missing)
+    monkeypatch.setattr("softunit.report.words.installed_version", missing)
+    save_model(saved, load_model(saved))
+    assert parts(saved)[1]["softunit"] == version() == "(not installed)"

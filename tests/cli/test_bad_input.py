@@ -19,10 +19,10 @@ SENTENCES = {
     "": ["--target is missing", "'species'"],
     "--tagret species": ["No such option", "--target", "softunit fit --help"],
     "--target species --C abc": ["--C"],
-    "--target species --C -1": ["`C` must be", "-1"],
-    "--target species --C nan": ["`C` must be", "nan"],
-    "--target species --tol -1": ["`tol` must be"],
-    "--target species --max-iter -3": ["`max_iter` must be"],
+    "--target species --C -1": ["--C must be", "-1"],
+    "--target species --C nan": ["--C must be", "nan"],
+    "--target species --tol -1": ["--tol must be"],
+    "--target species --max-iter -3": ["--max-iter must be"],
     "--target species --solver newtn": ["newtn", "Did you mean 'newton'"],
     "--target species --ridge 1": ["--ridge belongs to --problem softmax"],
     "--target species --impute zero": ["--impute", "median"],
@@ -137,7 +137,7 @@ def test_outputs_that_are_one_file_are_refused(tmp_path, rng, no_fit):
 
 def test_settings_are_checked_before_the_table_is_read(tmp_path, rng, no_fit):
     data = table(tmp_path / "t.csv", rng)
-    assert "`C` must be" in refused("fit", data, "--target", "species", "--C", 0)
+    assert "--C must be" in refused("fit", data, "--target", "species", "--C", 0)
 
 
 def test_missing_packages_are_found_before_the_fit(tmp_path, rng, no_fit, monkeypatch):

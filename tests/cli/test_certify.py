@@ -96,3 +96,21 @@ def test_the_target_is_needed(model, tmp_path, rng):
     data["specie"] = data.pop("species")
     write_table(tmp_path / "new.csv", data)
     assert "Did you mean 'specie'?" in refused("certify", model[0], tmp_path / "new.csv")
+
+
+def test_what_a_proof_ended_is_certified_by_it(tmp_path, rng):
+    data = columns(rng)
+    # So large that rounding alone leaves the gradient above the tolerance.
+    data["width"] = 1e12 * (1 + data["width"])
+    write_table(tmp_path / "t.parquet", data)
+    model, found = tmp_path / "m.st", tmp_path / "f.json"
+    result = run(
+        "fit", tmp_path / "t.parquet", "--target", "species", "--out", model, "--json", found
+    )
+    assert figures(found)["status"] == "PROVED"
+    assert "Converged." in result.stdout
+    result = run("certify", model, tmp_path / "t.parquet", "--json", found)
+    assert figures(found)["gradient_norm"] > figures(found)["tol"]
+    assert "Certified." in result.stdout
+    result = run("predict", model, tmp_path / "t.parquet", "--out", tmp_path / "p.csv")
+    assert "had not converged" not in result.stdout

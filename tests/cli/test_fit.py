@@ -121,7 +121,7 @@ def test_not_converged_is_status_three_with_advice(tmp_path, rng):
     slow = ("fit", data, "--target", "species", "--solver", "gradient-descent", "--max-iter", 2)
     result = run(*slow, "--json", tmp_path / "f.json", status=3)
     assert "Not converged." in result.stdout
-    assert "Raise `max_iter`" in " ".join(result.stdout.split())
+    assert "Raise --max-iter" in " ".join(result.stdout.split())
     assert "GradientDescent stopped after 2 iterations" in " ".join(result.stdout.split())
     found = figures(tmp_path / "f.json")
     assert (found["converged"], found["status"]) == (False, "MAX_ITER")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -49,6 +53,64 @@ def test_the_table_needs_no_target_and_may_have_another_order(model, tmp_path, r
     write_table(tmp_path / "new.parquet", data)
     run("predict", model[0], tmp_path / "new.parquet", "--out", tmp_path / "p.csv")
     assert read_table(tmp_path / "p.csv").n_rows == 7
+
+
+def test_unknown_overrides_the_rule_of_the_fit(model, tmp_path, rng):
+    data = columns(rng)
+    data["colour"] = np.where(np.arange(120) == 5, "mauve", data["colour"])
+    write_table(tmp_path / "new.csv", data)
+    out = tmp_path / "p.csv"
+    for command in (["predict", "--out", out], ["certify"]):
+        args = (command[0], model[0], tmp_path / "new.csv", *command[1:])
+        said = refused(*args)
+        assert said.endswith("with --unknown other.")
+        assert "unknown=" not in said
+        # On these rows the coefficients are not the optimum; what counts is that they are taken.
+        run(*args, "--unknown", "other", status=0 if command[0] == "predict" else 3)
+    assert read_table(out).n_rows == 120
+    run("fit", model[1], "--target", "species", "--unknown", "other", "--out", tmp_path / "o.st")
+    args = ("predict", tmp_path / "o.st", tmp_path / "new.csv", "--out", out)
+    run(*args)
+    assert "'mauve'" in refused(*args, "--unknown", "error")
+
+
+def test_out_format_says_what_is_written(model, tmp_path):
+    run("predict", *model, "--out", tmp_path / "p.txt", "--out-format", "tsv")
+    assert read_table(tmp_path / "p.txt", format="tsv").n_rows == 120
+    run("predict", *model, "--out", tmp_path / "p.csv", "--out-format", "parquet")
+    assert read_table(tmp_path / "p.csv", format="parquet").n_rows == 120
+    said = refused("predict", *model, "--out", tmp_path / "p.csv", "--out-format", "svmlight")
+    assert "--out-format" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no /dev/stdout")
+def test_predictions_go_to_a_pipe_alone(model, tmp_path):
+    words = ["predict", *model, "--out", "/dev/stdout", "--out-format", "csv"]
+    command = [sys.executable, "-m", "softunit", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, len(lines)) == (0, 121)
+    assert lines[0] == '"prediction","p(setosa)","p(versicolor)","p(virginica)"'
+    assert "Predicted species for 120 rows" in done.stderr
+    quiet = subprocess.run([*command, "--quiet"], capture_output=True, text=True)
+    assert (quiet.stdout, quiet.stderr) == (done.stdout, "")
+    # Appended to a file that holds something already, as a shell's >> does.
+    with open(tmp_path / "all.csv", "w") as file:
+        file.write("first\n")
+        file.flush()
+        subprocess.run(command, stdout=file, stderr=-1, check=True)
+    assert (tmp_path / "all.csv").read_text() == "first\n" + done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no /dev/stdout")
+def test_nobody_reading_predictions_is_no_error(model):
+    read, write = os.pipe()
+    os.close(read)
+    words = ["predict", *model, "--out", "/dev/stdout", "--out-format", "csv", "--quiet"]
+    command = [sys.executable, "-m", "softunit", *map(str, words)]
+    done = subprocess.run(command, stdout=write, stderr=-1)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_levels_never_seen_are_refused_or_other(tmp_path, rng):
@@ -151,7 +213,11 @@ def test_bad_input_is_refused_and_leaves_the_old_file(model, tmp_path):
     assert "is not a model" in refused("predict", model[1], model[1], "--out", out)
     assert "Did you mean" in refused("predict", tmp_path / "mm.st", model[1], "--out", out)
     assert "same file" in refused("predict", *model, "--out", model[1])
-    assert "not known" in refused("predict", *model, "--out", tmp_path / "p.doc")
-    assert "svmlight" in refused("predict", *model, "--out", tmp_path / "p.svm")
+    for name in ("p.doc", "p.svm"):
+        said = refused("predict", *model, "--out", tmp_path / name)
+        assert ".csv, .tsv, .parquet, .arrow, .feather, .npz" in said
+        assert "--out-format" in said
+        assert "svmlight" not in said
+        assert "--format" not in said.replace("--out-format", "")
     assert "Missing option '--out'" in refused("predict", *model)
     assert out.read_text() == "old"

@@ -39,6 +39,19 @@ sys.exit(main())
 """
 
 
+# Ctrl-C as soon as the command line is imported.
+INTERRUPTED = """
+import os, signal, sys
+from softunit.__main__ import main
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("softunit.cli"):
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.exit(main())
+"""
+
+
 def call(*args: object, columns: int = 80, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     return subprocess.run(
@@ -120,6 +133,31 @@ def test_nobody_reading_is_no_error(tmp_path, rng):
     os.close(write)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("what", ["fit", "--help", "--version", "predict --help"])
+def test_a_full_disk_behind_stdout_is_one_sentence(what, tmp_path, rng):
+    more = [str(table(tmp_path / "t.csv", rng)), "--target", "species"] if what == "fit" else []
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*SOFTUNIT, *what.split(), *more], stdout=full, stderr=-1, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("softunit: the output could not be written: No space left")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_behind_stderr_leaves_the_status():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*SOFTUNIT, "fit", "no.csv", "--target", "y"], stdout=-1, stderr=full)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and signals are others there")
+def test_ctrl_c_during_the_imports_is_quiet():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert done.stderr == "softunit: interrupted. Nothing was begun.\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes and signals are others there")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 
 import pytest
 from rich.console import Console
 
+from softunit.certificate import Statement
 from softunit.errors import MissingExtraError
-from softunit.report import FitSummary, render_text, summary_table
-from tests.report.stand_ins import HOSTILE_CLASSES, HOSTILE_FEATURES, classified, regressed
+from softunit.report import FitSummary, render_html, render_text, summary_table
+from tests.report.stand_ins import (
+    HOSTILE_CLASSES,
+    HOSTILE_FEATURES,
+    certificate,
+    classified,
+    regressed,
+)
 
 
 def printed(summary: FitSummary, width: int, *, colour: bool = False) -> str:
@@ -51,6 +59,23 @@ def test_markup_and_control_sequences_are_shown_not_obeyed() -> None:
     assert pieces
     assert all(piece.startswith("[") and "m" in piece for piece in pieces)
     assert "]0;" not in "".join(piece.partition("m")[0] for piece in pieces)
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_the_effect_that_ranks_coefficients_is_shown(width: int) -> None:
+    text = printed(regressed(), width)
+    assert "Coefficients of largest effect" in text
+    first = regressed().coefficients[0]
+    row = next(line for line in text.splitlines() if line.startswith(first.feature))
+    assert f"(effect {first.effect:.3f}" in row.replace("#", "")
+    assert "the coefficient times the standard deviation of its column" in " ".join(text.split())
+
+
+def test_notes_of_a_certificate_are_neutral() -> None:
+    note = certificate(statements=(Statement("no bound is known.", None),))
+    summary = dataclasses.replace(classified(["no", "yes"]), certificate=note)
+    assert "note  No bound is known." in printed(summary, 100)
+    assert '<span class="mark note">note</span>' in render_html(summary)
 
 
 def test_a_regressor_has_no_classes() -> None:

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from softunit.certificate import Statement
 from softunit.report import words
 from softunit.solution import Status
 from tests.report.stand_ins import certificate, classified, solution
@@ -75,8 +76,10 @@ def test_a_long_text_ends_in_an_ellipsis() -> None:
 def test_every_status_has_a_headline_and_advice(status: Status) -> None:
     summary = dataclasses.replace(classified(["a", "b"]), solution=solution(status))
     assert words.headline(summary)
-    if status is Status.CONVERGED:
-        assert words.verdict(summary) == "The objective is at most 3.1e-14 above its optimum."
+    if solution(status).converged:
+        assert words.headline(summary) == "Converged"
+        assert words.verdict(summary).startswith("The objective is at most 3.1e-14 above its")
+        assert (status.advice in words.verdict(summary)) is (status is not Status.CONVERGED)
     else:
         assert words.verdict(summary) == status.advice
 
@@ -102,6 +105,40 @@ def test_a_missing_bound_is_said_in_words() -> None:
         "6.1e-9",
         "not known",
     ]
+
+
+def test_a_bound_as_large_as_the_value_does_not_head_the_page() -> None:
+    useless = certificate(value=0.0086, gap_bound=0.0086, local_gap_bound=1.2e-16)
+    summary = dataclasses.replace(classified(["a", "b"]), certificate=useless)
+    assert words.verdict(summary) == (
+        "Proved: a local minimum lies within 1.2e-16 of this value. Of the global one little more"
+        " is known than that the objective is nowhere below zero."
+    )
+    figures = {figure.label: figure.value for figure in words.key_figures(summary)}
+    assert figures["Above a local minimum by at most"] == "1.2e-16"
+    assert figures["Above the optimum by at most"] == "0.0086"
+    useful = dataclasses.replace(summary, certificate=certificate(local_gap_bound=1e-20))
+    assert words.verdict(useful) == "The objective is at most 3.1e-14 above its optimum."
+    assert len(words.key_figures(useful)) == 6
+
+
+def test_converged_by_proof_says_why_the_gradient_is_large() -> None:
+    summary = classified(["a", "b"])
+    proved = dataclasses.replace(summary.solution, gradient_norm=1e-3, status=Status.PROVED)
+    text = words.verdict(dataclasses.replace(summary, solution=proved))
+    assert text == f"The objective is at most 3.1e-14 above its optimum. {Status.PROVED.advice}"
+
+
+def test_marks_of_statements() -> None:
+    assert words.mark(Statement("so.", True)) == "proved"
+    assert words.mark(Statement("so.", False)) == "estimated"
+    assert words.mark(Statement("so.", None)) == "note"
+
+
+def test_the_caller_may_word_the_advice() -> None:
+    failed = classified(["a", "b"], advice="Raise --max-iter.")
+    failed = dataclasses.replace(failed, solution=solution(Status.MAX_ITER))
+    assert words.verdict(failed) == "Raise --max-iter."
 
 
 def test_a_local_bound_is_called_local() -> None:

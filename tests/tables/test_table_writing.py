@@ -64,10 +64,12 @@ def test_columns_that_make_no_table(tmp_path, columns, sentence):
 def test_bad_paths_are_found_out_before(tmp_path):
     check_table_path(tmp_path / "out.csv")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(FileError, match="not written as svmlight"):
-        check_table_path(tmp_path / "out.svm")
-    with pytest.raises(FileError, match=r"not known: '.xlsx'"):
-        check_table_path(tmp_path / "out.xlsx")
+    for name in ("out.svm", "out.xlsx", "out"):
+        with pytest.raises(FileError, match=r"must be one of \.csv, .*\.npz \(\.csv"):
+            check_table_path(tmp_path / name)
+    check_table_path(tmp_path / "out.xlsx", format="csv")
+    with pytest.raises(FileError, match=r"`format` must be one of arrow, csv.*; got 'xlsx'"):
+        check_table_path(tmp_path / "out.csv", format="xlsx")
     (tmp_path / "plain").touch()
     with pytest.raises(FileError, match="plain does not exist"):
         check_table_path(tmp_path / "plain" / "out.csv")

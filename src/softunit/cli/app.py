@@ -11,7 +11,14 @@ from typer.core import TyperGroup
 
 from softunit.cli.certify import certify
 from softunit.cli.demo import demo
-from softunit.cli.exits import UsageError, said, usage_sentence
+from softunit.cli.exits import (
+    PIPE_CLOSED,
+    UsageError,
+    close_output,
+    output_failed,
+    said,
+    usage_sentence,
+)
 from softunit.cli.fit import fit
 from softunit.cli.predict import predict
 from softunit.cli.screen import complain
@@ -121,5 +128,12 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         app(args=args, prog_name="softunit")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+        status = end.code if isinstance(end.code, int) else 0
+    except BrokenPipeError:
+        close_output()
+        return PIPE_CLOSED
+    except OSError as error:
+        return output_failed(error)
+    # What help and version have printed is still to be flushed; a fault must not wait for the exit.
+    flushed = said(lambda: 0)
+    return int(status or flushed)

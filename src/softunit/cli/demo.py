@@ -143,7 +143,7 @@ def market(rows: int = 120) -> dict[str, Array]:
 
 
 def _shares(paths: dict[str, Path], screen: Screen) -> tuple[Fitted, dict[str, Any]]:
-    """Write market shares to a file, fit a softmax regression, compare with what is planted."""
+    """Write market shares to a file, fit a softmax regression, compare with their x."""
     write_table(paths["shares"], market())
     request = FitRequest(
         data=paths["shares"],
@@ -157,8 +157,9 @@ def _shares(paths: dict[str, Path], screen: Screen) -> tuple[Fitted, dict[str, A
     show_fit(fitted, screen)
     found = dict(zip(PLANTED, fitted.estimator.coef_.tolist(), strict=True))
     error = max(abs(found[name] - x) for name, x in PLANTED.items())
-    rows = [(name, f"{number(found[name])} (planted {number(x)})") for name, x in PLANTED.items()]
-    screen.section("Found and planted", [*rows, ("Largest difference", number(error, 2))])
+    rows = [(name, f"{number(found[name])} (made with {number(x)})") for name, x in PLANTED.items()]
+    title = "Found, and what the shares were made with"
+    screen.section(title, [*rows, ("Largest difference", number(error, 2))])
     return fitted, {"found": found, "planted": PLANTED, "largest_difference": error}
 
 

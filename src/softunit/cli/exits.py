@@ -41,9 +41,22 @@ def said(run: Callable[[], Any]) -> Any:
         complain("interrupted. Files that were complete are kept; no file was left half written.")
         return INTERRUPTED
     except BrokenPipeError:
-        _close_output()
+        close_output()
         return PIPE_CLOSED
+    except OSError as error:
+        return output_failed(error)
     return status
+
+
+def output_failed(error: OSError) -> int:
+    """Say that nothing more can be printed, and return the status for it."""
+    close_output()
+    where = f" ({error.filename})" if error.filename else ""
+    complain(
+        f"the output could not be written: {error.strerror or error}{where}. Files that were"
+        " complete are kept."
+    )
+    return BAD_INPUT
 
 
 def usage_sentence(error: Exception) -> str:
@@ -63,7 +76,7 @@ def _memory_sentence(error: MemoryError) -> str:
     )
 
 
-def _close_output() -> None:
+def close_output() -> None:
     """Point the output at nothing, so that Python does not complain when it flushes at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)

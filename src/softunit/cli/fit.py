@@ -9,6 +9,7 @@ from softunit.cli.fitting import Fitted, run_fit
 from softunit.cli.outputs import check_installed, check_outputs, write_json
 from softunit.cli.request import FitRequest
 from softunit.cli.screen import Screen
+from softunit.cli.wording import as_options
 
 
 def fit(
@@ -83,4 +84,4 @@ def show_fit(fitted: Fitted, screen: Screen, json: Path | None = None) -> None:
     paths = {"Model": fitted.request.out, "Report": fitted.request.report, "Figures": json}
     screen.files("Files", paths.items())
     if not fitted.estimator.solution_.converged:
-        screen.advise(f"not converged. {fitted.estimator.solution_.message}")
+        screen.advise(f"not converged. {as_options(fitted.estimator.solution_.message)}")

@@ -17,6 +17,7 @@ from softunit._typing import Array
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
 from softunit.cli.request import FitRequest
 from softunit.cli.screen import Screen
+from softunit.cli.wording import as_options, is_about_classes, note_of
 from softunit.errors import InputError, SoftunitWarning
 from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
 from softunit.model_file import SavedModel, Training, save_model
@@ -32,9 +33,11 @@ from softunit.tables import (
     CategoricalColumn,
     Encoding,
     fit_encoding,
+    notes_on_numbers,
     read_numeric,
     read_table,
     read_target,
+    read_weights,
 )
 from softunit.tables.names import listed, show
 
@@ -50,6 +53,8 @@ class Prepared:
         Row weights and offset, by the names that `fit` has for them.
     encoding : Encoding
     target : str
+    notes : tuple of str
+        What is odd about the table, as sentences.
     """
 
     X: Any
@@ -57,6 +62,7 @@ class Prepared:
     named: dict[str, Any]
     encoding: Encoding
     target: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +119,7 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     not_unique = estimator.certificate_.unique is False
     estimator.certificate_ = dataclasses.replace(full, unique=False) if not_unique else full
     with screen.working("Measuring the fit"):
-        summary = _summary(request, estimator, data, notes)
+        summary = _summary(request, estimator, data, [*data.notes, *notes])
         _save(request, estimator, data, summary)
     figures = _figures(request, estimator, data, summary)
     return Fitted(
@@ -139,7 +145,7 @@ def _prepared(request: FitRequest) -> Prepared:
     )
     named = {}
     if request.weights is not None:
-        named["sample_weight"] = read_numeric(table, request.weights, role="weights")
+        named["sample_weight"] = read_weights(table, request.weights)
     if request.offset is not None:
         named["offset"] = read_numeric(table, request.offset, role="offset")
         classes = len(set(y.tolist()))
@@ -147,7 +153,8 @@ def _prepared(request: FitRequest) -> Prepared:
             raise InputError(
                 f"--offset is for two classes, but column {target!r} has {classes}: leave it out."
             )
-    return Prepared(encoding.apply(table), y, named, encoding, target)
+    notes = notes_on_numbers(table, encoding)
+    return Prepared(encoding.apply(table), y, named, encoding, target, notes)
 
 
 def _check_labels(y: Array, target: str) -> None:
@@ -174,10 +181,11 @@ def noted() -> Iterator[list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         for category in ours:
             warnings.simplefilter("always", category)
+        warnings.filterwarnings("always", ".*number of unique classes", UserWarning)
         yield notes
     for item in caught:
-        text = sentence(str(item.message))
-        if not issubclass(item.category, ours):
+        text = sentence(note_of(str(item.message)))
+        if not issubclass(item.category, ours) and not is_about_classes(str(item.message)):
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
         elif text not in notes:
             notes.append(text)
@@ -190,13 +198,14 @@ def _summary(
     notes: list[str],
 ) -> FitSummary:
     # The advice heads the summary; a note need not repeat it.
-    advice = f" {estimator.solution_.status.advice}"
+    advice = as_options(estimator.solution_.status.advice)
     labels = Labels(
         source=str(request.data),
         feature_names=data.encoding.feature_names,
         data=_data_rows(request, data),
-        notes=tuple(note.replace(advice, "") for note in notes),
+        notes=tuple(note.replace(f" {advice}", "") for note in notes),
         repeat=request.command(),
+        advice=advice,
     )
     if isinstance(estimator, SoftmaxRegressor):
         return regressor_summary(estimator, data.X, data.y, labels=labels)
@@ -267,7 +276,7 @@ def _figures(
         "n_iter": int(solution.n_iter),
         "seconds": solution.seconds,
         "status": solution.status.name,
-        "advice": solution.status.advice,
+        "advice": as_options(solution.status.advice),
         "solver": solution.solver,
         "tol": solution.tol,
         "cost": solution.cost,

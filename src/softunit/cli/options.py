@@ -9,6 +9,17 @@ from typing import Annotated
 import typer
 
 
+class OutFormatName(StrEnum):
+    """Formats of tables that are written."""
+
+    arrow = "arrow"
+    csv = "csv"
+    feather = "feather"
+    npz = "npz"
+    parquet = "parquet"
+    tsv = "tsv"
+
+
 class ProblemName(StrEnum):
     """What is fitted."""
 
@@ -89,6 +100,22 @@ Unknown = Annotated[
         "--unknown",
         help="Text never seen, at prediction: error, or other (none of the levels).",
         metavar="HOW",
+    ),
+]
+UnknownNow = Annotated[
+    UnknownName | None,
+    typer.Option(
+        "--unknown",
+        help="Text never seen: error, or other (none of the levels). (default: as at the fit)",
+        metavar="HOW",
+    ),
+]
+OutFormat = Annotated[
+    OutFormatName | None,
+    typer.Option(
+        "--out-format",
+        help="Format of --out, if its extension does not say: csv, tsv, parquet, arrow, npz.",
+        metavar="NAME",
     ),
 ]
 Format = Annotated[

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,30 @@ from softunit.errors import InputError
 from softunit.estimators import SoftmaxClassifier
 from softunit.model_file import SavedModel, load_model
 from softunit.report.words import counted, number, percent, version
-from softunit.tables import Table, check_table_path, read_numeric, read_table, write_table
+from softunit.tables import Encoding, Table, check_table_path, read_numeric, read_table, write_table
 
 _MOST_CLASSES = 10
+_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Formats of the two tables, None by extension; and the rule for levels, None as saved."""
+
+    format: str | None = None
+    out_format: str | None = None
+    unknown: Any = None
+
+
+def ruled(encoding: Encoding, unknown: Any) -> Encoding:
+    """Return an encoding with another rule for levels never seen; None keeps its own.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    unknown : {"error", "other"} or None
+    """
+    return encoding if unknown is None else dataclasses.replace(encoding, unknown=unknown)
 
 
 def predict(
@@ -26,24 +49,32 @@ def predict(
     data: options.Data,
     out: options.TableFile,
     format: options.Format = None,
+    out_format: options.OutFormat = None,
+    unknown: options.UnknownNow = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:
     """Predict a table with a saved model.
 
     Writes the column prediction and, for classes, a column p(CLASS) of probabilities for each.
+    With --out /dev/stdout --out-format csv they go to a pipe, and all else to stderr.
     """
+    form = _Form(
+        format=format.value if format else None,
+        out_format=out_format.value if out_format else None,
+        unknown=unknown.value if unknown else None,
+    )
     check_outputs({"--out": out, "--json": json}, {"MODEL": model, "DATA": data})
-    check_table_path(out)
-    screen = Screen(quiet)
-    figures = run_predict(model, data, out, screen, format=format.value if format else None)
+    check_table_path(out, format=form.out_format)
+    screen = Screen.aside(quiet) if str(out) in _STDOUT else Screen(quiet)
+    figures = run_predict(model, data, out, screen, form)
     write_json(json, figures)
     show_prediction(figures, screen, json)
     return 0
 
 
 def run_predict(
-    model_path: Path, data: Path, out: Path, screen: Screen, *, format: str | None = None
+    model_path: Path, data: Path, out: Path, screen: Screen, form: _Form | None = None
 ) -> dict[str, Any]:
     """Predict and write; return what `--json` writes.
 
@@ -52,8 +83,8 @@ def run_predict(
     model_path, data, out : Path
         The output path has been checked.
     screen : Screen
-    format : str or None, default None
-        As `tables.read_table` takes it.
+    form : _Form or None, default None
+        Formats and the rule for levels never seen.
 
     Raises
     ------
@@ -61,12 +92,14 @@ def run_predict(
         If the model cannot be trusted, or the table does not go with it.
     """
     begin = time.perf_counter()
+    form = form or _Form()
     model = load_model(model_path)
+    model = dataclasses.replace(model, encoding=ruled(model.encoding, form.unknown))
     with screen.working(f"Reading {data}"):
-        table = read_table(data, format=format, text=model.encoding.text_columns)
+        table = read_table(data, format=form.format, text=model.encoding.text_columns)
         columns = predicted_columns(model, table)
     with screen.working(f"Writing {out}"):
-        write_table(out, columns)
+        write_table(out, columns, format=form.out_format)
     training = model.training
     return {
         "command": "predict",
@@ -75,7 +108,7 @@ def run_predict(
         "value": training.value,
         "gradient_norm": training.gradient_norm,
         "gap_bound": training.certificate.get("gap_bound"),
-        "converged": training.status == "CONVERGED",
+        "converged": training.converged,
         "n_iter": training.n_iter,
         "seconds": training.seconds,
         "predict_seconds": time.perf_counter() - begin,

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from softunit.cli.wording import as_options
 from softunit.report import FitSummary, render_text
-from softunit.report.words import plain
+from softunit.report.words import STYLES, plain
 
 AFTER = 2.0
 """Seconds of work after which a line says what is being done."""
@@ -48,6 +49,11 @@ class Screen:
     out: Console = field(default_factory=_console)
     err: Console = field(default_factory=lambda: _console(stderr=True))
 
+    @classmethod
+    def aside(cls, quiet: bool) -> Screen:
+        """Return a screen that leaves stdout to the data and prints on stderr."""
+        return cls(quiet, out=_console(stderr=True))
+
     def say(self, text: str = "", *, style: str = "") -> None:
         """Print one paragraph."""
         if not self.quiet:
@@ -66,12 +72,12 @@ class Screen:
         rows = list(rows)
         if self.quiet or not rows:
             return
-        marks = all(label in ("proved", "estimated", "note") for label, _ in rows)
+        marks = all(label in STYLES for label, _ in rows)
         table = Table.grid(padding=(0, 2), pad_edge=False)
         table.add_column(overflow="fold", min_width=0 if marks else _LABELS, max_width=_LABELS)
         table.add_column(overflow="fold", ratio=1)
         for label, value in rows:
-            style = {"proved": "green", "estimated": "yellow", "note": "yellow"}.get(label, "dim")
+            style = STYLES.get(label, "dim")
             table.add_row(Text(plain(label), style=style), Text(plain(value)))
         self.out.print()
         self.out.print(Text(plain(name), style="bold underline"))
@@ -125,7 +131,8 @@ class Screen:
 
 def complain(sentence: str) -> None:
     """Print one sentence on stderr, on one line, behind the name of the command."""
-    text = plain(" ".join(sentence.split()))
+    text = plain(as_options(" ".join(sentence.split())))
     line = Text.assemble(("softunit: ", "bold red"), text)
     # Not folded at the width of the terminal: a sentence in a log should stay one line.
-    _console(stderr=True).print(line, soft_wrap=True)
+    with contextlib.suppress(OSError):  # where even this cannot be said, the status says it
+        _console(stderr=True).print(line, soft_wrap=True)

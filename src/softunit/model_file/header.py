@@ -61,7 +61,7 @@ def _version() -> str:
     try:
         return version("softunit")
     except PackageNotFoundError:  # run from a source tree
-        return "unknown"
+        return "(not installed)"  # as the command line says it
 
 
 def _encode_settings(estimator: Estimator) -> dict[str, Any]:

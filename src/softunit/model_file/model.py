@@ -52,6 +52,11 @@ class Training:
     gradient_norm: float | None
     certificate: dict[str, Any] = field(repr=False)
 
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was reached, or what can be reached in its place."""
+        return self.status in ("CONVERGED", "PROVED")
+
     @classmethod
     def of(cls, estimator: Estimator, *, source: str, rows: int) -> Self:
         """Return the facts of a fitted estimator.

@@ -113,6 +113,7 @@ def classifier_summary(
         effect=shown.effect,
         notes=labels.notes,
         repeat=labels.repeat,
+        advice=labels.advice,
     )
 
 
@@ -164,6 +165,7 @@ def regressor_summary(
         fit=_thin(target, fitted),
         notes=labels.notes,
         repeat=labels.repeat,
+        advice=labels.advice,
     )
 
 
@@ -247,9 +249,9 @@ def _coefficients(estimator: Fitted, X: Any, labels: Labels, classes: tuple[str,
         )
     spread = deviations(X)
     effect = (
-        "coefficient"
+        "the coefficient itself"
         if spread is None
-        else "coefficient times the standard deviation of its column"
+        else "the coefficient times the standard deviation of its column"
     )
     features = tuple(str(name) for name in names)
     return _Shown(largest_coefficients(coef, spread, features, classes, MOST_COEFFICIENTS), effect)

@@ -16,6 +16,7 @@ from softunit.report.words import (
     certificate_figures,
     headline,
     key_figures,
+    mark,
     number,
     percent,
     plain,
@@ -115,6 +116,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        aligned=aligned, number=number, percent=percent, sentence=sentence, short=_short
+        aligned=aligned, mark=mark, number=number, percent=percent, sentence=sentence, short=_short
     )
     return environment

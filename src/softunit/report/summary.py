@@ -33,6 +33,8 @@ class Labels:
         Warnings, as sentences.
     repeat : str
         The command or call that repeats the fit.
+    advice : str
+        What to do if the run did not converge, where the caller has better words than the status.
     """
 
     title: str = ""
@@ -42,6 +44,7 @@ class Labels:
     data: Rows = ()
     notes: tuple[str, ...] = ()
     repeat: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class FitSummary:
 
     Attributes
     ----------
-    title, objective, repeat : str
+    title, objective, repeat, advice : str
     scale : str
         What the objective's value is measured in, such as "mean over the rows".
     data, settings, measures : tuple of (label, value)
@@ -151,7 +154,8 @@ class FitSummary:
     calibration: Calibration | None = None
     coefficients: tuple[Coefficient, ...] = ()
     n_coefficients: int = 0
-    effect: str = "coefficient"
+    effect: str = "the coefficient itself"
     fit: Scatter | None = None
     notes: tuple[str, ...] = field(default=())
     repeat: str = ""
+    advice: str = ""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from softunit.errors import MissingExtraError
 from softunit.report.summary import FitSummary, Rows
 from softunit.report.words import (
+    STYLES,
     aligned,
     counted,
     headline,
     key_figures,
+    mark,
     number,
     percent,
     plain,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 TOP_COEFFICIENTS = 5
 TOP_PAIRS = 3
 WIDTH = 28
-_STYLES = {"proved": "green", "estimated": "yellow", "note": "yellow"}
 
 
 def render_text(summary: FitSummary, console: Console) -> None:
@@ -68,15 +69,14 @@ def _sections(summary: FitSummary) -> Iterator[tuple[str, Rows]]:
         for figure in key_figures(summary)
     )
     statements = tuple(
-        ("proved" if statement.proved else "estimated", sentence(statement.text))
-        for statement in summary.certificate.statements
+        (mark(statement), sentence(statement.text)) for statement in summary.certificate.statements
     )
     sections = {
         "Fit": figures,
         "Certificate": statements,
         "Data": summary.data,
         "On the fitted rows": (*summary.measures, *_calibration_row(summary)),
-        "Largest coefficients": _coefficient_rows(summary),
+        "Coefficients of largest effect": _coefficient_rows(summary),
         "Most confused": _pair_rows(summary),
         "Notes": tuple(("note", text) for text in summary.notes),
     }
@@ -90,10 +90,17 @@ def _calibration_row(summary: FitSummary) -> Rows:
 
 
 def _coefficient_rows(summary: FitSummary) -> Rows:
-    return tuple(
-        (f"{item.feature} ({item.label})" if item.label else item.feature, aligned(item.value))
-        for item in summary.coefficients[:TOP_COEFFICIENTS]
+    shown = summary.coefficients[:TOP_COEFFICIENTS]
+    if not shown:
+        return ()
+    rows = tuple(
+        (
+            f"{item.feature} ({item.label})" if item.label else item.feature,
+            f"{aligned(item.value)} (effect {aligned(item.effect)})",
+        )
+        for item in shown
     )
+    return (*rows, ("effect", summary.effect))
 
 
 def _pair_rows(summary: FitSummary) -> Rows:
@@ -112,11 +119,11 @@ def _table(rows: Rows) -> Table:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2), pad_edge=False)
-    marks = all(label in _STYLES for label, _ in rows)
+    marks = all(label in STYLES for label, _ in rows)
     # One width for the labels of all sections of facts, so that their values line up.
     table.add_column(overflow="fold", min_width=0 if marks else WIDTH, max_width=WIDTH)
     table.add_column(overflow="fold", ratio=1)
     for label, value in rows:
-        style = _STYLES.get(label, "dim")
+        style = STYLES.get(label, "dim")
         table.add_row(Text(plain(label), style=style), Text(plain(value)))
     return table

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from typing import Any
 
 from softunit.certificate import Certificate
 from softunit.report.summary import FitSummary
@@ -16,6 +17,9 @@ from softunit.solution import Status
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Marks that turn the direction of the text after them: they can make a name read as another.
 _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+STYLES = {"proved": "green", "estimated": "yellow", "note": "dim"}
+"""Colours of the marks in the terminal; a note claims nothing, so it has none."""
 
 _HEADLINES = {
     Status.RUNNING: "Not finished",
@@ -104,30 +108,67 @@ def percent(share: float) -> str:
 
 def headline(summary: FitSummary) -> str:
     """Return how the run ended, in a few words."""
-    return _HEADLINES[summary.solution.status]
+    solution = summary.solution
+    return _HEADLINES.get(
+        solution.status, "Converged" if solution.converged else "Not converged to the tolerance"
+    )
+
+
+def mark(statement: Any) -> str:
+    """Return "proved", "estimated" or "note" for a statement of a certificate."""
+    own = getattr(statement, "mark", None)
+    return str(own) if own else "proved" if statement.proved else "estimated"
 
 
 def verdict(summary: FitSummary) -> str:
     """Return what the end of the run means: how far from the optimum, or what to do."""
     if not summary.solution.converged:
-        return summary.solution.status.advice
-    gap = summary.certificate.gap_bound
+        return summary.advice or summary.solution.status.advice
+    found = distance(summary.certificate)
+    if summary.solution.status is not Status.CONVERGED:  # by another way, which is said
+        return f"{found} {summary.advice or summary.solution.status.advice}"
+    return found
+
+
+def distance(certificate: Certificate) -> str:
+    """Return how far from an optimum a point can be at most, in one sentence."""
+    gap, local = certificate.gap_bound, certificate.local_gap_bound
+    if _says_little(certificate):
+        return (
+            f"Proved: a local minimum lies within {number(local, 2)} of this value. Of the global"
+            " one little more is known than that the objective is nowhere below zero."
+        )
     if math.isfinite(gap):
         return f"The objective is at most {number(gap, 2)} above its optimum."
-    local = summary.certificate.local_gap_bound
     if math.isfinite(local):
         return f"The objective is at most {number(local, 2)} above a local minimum nearby."
     return "The gradient is within the tolerance; no bound on the distance in value is known."
 
 
+def _says_little(certificate: Certificate) -> bool:
+    """Whether the local bound is the one to read.
+
+    A loss is at least zero, so the value itself is always a bound on the gap: one that says
+    nothing.
+    """
+    gap = certificate.gap_bound
+    return certificate.local_gap_bound < gap < math.inf and gap >= abs(certificate.value) / 2
+
+
 def key_figures(summary: FitSummary) -> tuple[Figure, ...]:
-    """Return the six figures that head the page and the terminal summary."""
+    """Return the six figures that head the page and the terminal summary.
+
+    They are seven where a bound near this point says more than the one on all points.
+    """
     solution, certificate = summary.solution, summary.certificate
     gap, above = certificate.gap_bound, "Above the optimum by at most"
     if not math.isfinite(gap) and math.isfinite(certificate.local_gap_bound):
         gap, above = certificate.local_gap_bound, "Above a local minimum by at most"
+    local = certificate.local_gap_bound
+    nearby = (Figure("Above a local minimum by at most", number(local, 2)),)
     return (
         Figure("Objective", number(certificate.value, 8), summary.scale),
+        *(nearby if _says_little(certificate) else ()),
         Figure(
             above,
             number(gap, 2) if math.isfinite(gap) else "no bound known",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import re
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ def load_pyarrow(part: str = "reading tables") -> Any:
 def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) -> Table:
     """Read a CSV or TSV file, unpacked on the way if its name ends in .gz."""
     pyarrow = load_pyarrow()
+    _check_text(path)
     from pyarrow import csv
 
     def read(use_threads: bool) -> Any:
@@ -63,11 +67,28 @@ def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) ->
     return table
 
 
+def _check_text(path: Path) -> None:
+    """Refuse what is not UTF-8 by its first bytes: a byte order mark of UTF-16, or zero bytes."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    head = b""
+    # What is no gzip file, or a damaged one, the reader says.
+    with contextlib.suppress(OSError, EOFError, zlib.error), opened(path, "rb") as file:
+        head = file.read(1024)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
+        kind = "UTF-16 text" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "no UTF-8 text"
+        raise FileError(f"{path} is {kind}: save the file as UTF-8.")
+
+
 def _read_naming_row(read: Any, path: Path) -> Any:
     """Read again with one thread and pass on the row that its error names."""
     try:
         return read(False)
     except ValueError as error:
+        if "straddling" in str(error):
+            raise FileError(
+                f"{path} has a cell of more than a million bytes: a quote may not be closed. Look"
+                f" for one without its partner ({cut(error)})."
+            ) from error
         raise FileError(
             f"{path} is not a table: {cut(error)} (row 1 is the line of names). Give each row as"
             " many cells as there are names, with quotes around cells that hold the delimiter."

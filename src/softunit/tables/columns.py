@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,8 +14,10 @@ from softunit.tables.names import rows, show
 
 ColumnKind: TypeAlias = Literal["bool", "integer", "float", "text", "dictionary", "empty"]
 
-# What RE2 accepts as a number, to find the first cell that is none.
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+NUMBER_PATTERN = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+"""What is a number, for RE2 and for Python."""
+
+NUMBER = re.compile(NUMBER_PATTERN)
 
 
 def column_kind(column: Any, name: str) -> ColumnKind:
@@ -120,7 +123,7 @@ def _first_text(column: Any) -> tuple[str, int]:
     import pyarrow.compute as pc
 
     pyarrow = load_pyarrow()
-    numeric = pc.match_substring_regex(column.cast(pyarrow.string()), _NUMBER)
+    numeric = pc.match_substring_regex(column.cast(pyarrow.string()), NUMBER_PATTERN)
     row = max(pc.index(numeric, False).as_py(), 0)
     return show(column[row].as_py()), row
 

@@ -17,6 +17,7 @@ from softunit.tables.columns import (
     refuse_infinite,
     refuse_missing,
 )
+from softunit.tables.dirty_numbers import dirty_numbers
 from softunit.tables.encoding import Encoding
 from softunit.tables.matrices import (
     fill_matrix,
@@ -141,7 +142,7 @@ def _fit_categorical(column: Any, name: str, impute: Impute | None) -> Categoric
         refuse_missing(missing_rows(text), name, _wish())
     present = text.drop_null()
     counted = present.value_counts()
-    _check_levels(len(counted), len(present), name)
+    _check_levels(len(counted), text, name)
     levels = counted.field("values").to_pylist()
     order = sorted(range(len(levels)), key=levels.__getitem__)
     fill = None
@@ -152,8 +153,13 @@ def _fit_categorical(column: Any, name: str, impute: Impute | None) -> Categoric
     return CategoricalColumn(name, tuple(levels[index] for index in order), fill)
 
 
-def _check_levels(levels: int, n_rows: int, name: str) -> None:
+def _check_levels(levels: int, text: Any, name: str) -> None:
     """Refuse a column whose levels are too many, or hardly ever repeat."""
+    n_rows = len(text) - text.null_count
+    if levels > _FEW_LEVELS and (sentence := dirty_numbers(text, name)):
+        if levels > min(n_rows / 2, MAX_LEVELS):
+            raise InputError(sentence)
+        return
     if levels > _FEW_LEVELS and levels > n_rows / 2:
         raise InputError(
             f"Column {show(name)} has {levels:,} different texts in {n_rows:,} rows: it looks like"
@@ -170,6 +176,6 @@ def _check_levels(levels: int, n_rows: int, name: str) -> None:
 def _wish() -> str:
     """Return what to do about missing values at the fit."""
     return (
-        'drop those rows or the column, or fill them with impute="mean", "median" or'
-        ' "most-frequent" (--impute)'
+        "drop those rows or the column, or fill them with --impute mean, median or most-frequent"
+        ' (impute="mean" and so on in Python)'
     )

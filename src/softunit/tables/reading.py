@@ -12,6 +12,7 @@ from softunit.errors import FileError, SoftunitError
 from softunit.tables.array_files import read_npz, read_svmlight
 from softunit.tables.arrow_files import read_arrow, read_delimited, read_parquet
 from softunit.tables.names import cut, listed, near, show
+from softunit.tables.quotes import refuse_swallowed_rows
 from softunit.tables.table import Table
 
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
@@ -81,12 +82,12 @@ def read_table(
     kind = table_format(path) if format is None else _known_format(format)
     readers: dict[str, Callable[[], Table]] = {
         "arrow": lambda: read_arrow(path),
-        "csv": lambda: read_delimited(path, delimiter=",", text=text),
+        "csv": lambda: _read_delimited(path, ",", text),
         "feather": lambda: read_arrow(path),
         "npz": lambda: read_npz(path),
         "parquet": lambda: read_parquet(path),
         "svmlight": lambda: read_svmlight(path, n_features=n_features),
-        "tsv": lambda: read_delimited(path, delimiter="\t", text=text),
+        "tsv": lambda: _read_delimited(path, "\t", text),
     }
     try:
         table = readers[kind]()
@@ -100,6 +101,13 @@ def read_table(
             f"{path} cannot be read as {kind}: {cut(error)}. The file may be damaged, truncated,"
             " or of another format than its name says."
         ) from error
+    return table
+
+
+def _read_delimited(path: Path, delimiter: str, text: Collection[str]) -> Table:
+    """Read a CSV or TSV file and see that no row of it is lost."""
+    table = read_delimited(path, delimiter=delimiter, text=text)
+    refuse_swallowed_rows(table, delimiter)
     return table
 
 

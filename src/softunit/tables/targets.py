@@ -17,7 +17,7 @@ from softunit.tables.columns import (
     refuse_infinite,
     refuse_missing,
 )
-from softunit.tables.names import show
+from softunit.tables.names import rows, show
 from softunit.tables.table import Table
 
 # A float column with more different fractions than this is a quantity, not a label.
@@ -82,6 +82,35 @@ def read_numeric(table: Table, name: str, *, role: str = "column") -> Vector:
     values = as_numbers(table.column(name, role=role), name)
     refuse_missing(missing_rows(values), name, _WISH)
     refuse_infinite(values, name)
+    return values
+
+
+def read_weights(table: Table, name: str) -> Vector:
+    """Return a column of row weights, shape (n,): finite, none negative, not all zero.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+
+    Raises
+    ------
+    InputError
+        If the column is not there or holds anything else; the message has the data row.
+    """
+    values = read_numeric(table, name, role="weights")
+    negative = np.flatnonzero(values < 0)
+    if len(negative):
+        found = rows(len(negative), int(negative[0]), "negative value")
+        raise InputError(
+            f"Column {show(name)} (weights) has {found} ({values[negative[0]]:g}): weights must be"
+            " >= 0."
+        )
+    if not values.any():
+        raise InputError(
+            f"Column {show(name)} (weights) is zero in all {len(values):,} rows: no row is left to"
+            " fit."
+        )
     return values
 
 

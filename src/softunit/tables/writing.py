@@ -17,14 +17,22 @@ from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.names import cut, show
 from softunit.tables.reading import table_format
 
+WRITTEN = (".csv", ".tsv", ".parquet", ".arrow", ".feather", ".npz")
+"""Extensions that a sentence about outputs lists."""
 
-def check_table_path(path: str | os.PathLike[str]) -> None:
+FORMATS = ("arrow", "csv", "feather", "npz", "parquet", "tsv")
+"""Formats that are written."""
+
+
+def check_table_path(path: str | os.PathLike[str], *, format: str | None = None) -> None:
     """Check, before any long work, that `write_table` can write to `path`.
 
     Parameters
     ----------
     path : str or path-like
         Where a table shall be written; nothing is written yet.
+    format : str, default=None
+        One of "arrow", "csv", "feather", "npz", "parquet", "tsv"; None goes by the extension.
 
     Raises
     ------
@@ -33,15 +41,34 @@ def check_table_path(path: str | os.PathLike[str]) -> None:
     MissingExtraError
         If the format needs pyarrow and it is not installed.
     """
-    kind = table_format(path)
-    if kind == "svmlight":
-        raise FileError(f"{path} cannot be written: tables are not written as svmlight; use .csv.")
+    kind = _written_format(path, format)
     if kind != "npz":
         load_pyarrow("writing tables")
     check_writable(path)
 
 
-def write_table(path: str | os.PathLike[str], columns: Mapping[str, Array]) -> None:
+def _written_format(path: str | os.PathLike[str], format: str | None) -> str:
+    """Return "arrow", "csv", "npz", "parquet" or "tsv"."""
+    if format is not None:
+        if format not in FORMATS:
+            raise FileError(f"`format` must be one of {', '.join(FORMATS)}; got {show(format)}.")
+        return "arrow" if format == "feather" else format
+    try:
+        kind = table_format(path)
+    except FileError:
+        kind = ""
+    if kind in ("", "svmlight"):
+        raise FileError(
+            f"{path} cannot be written: its extension must be one of {', '.join(WRITTEN)} (.csv"
+            ' and .tsv also with .gz). Rename it, or say the format: format="csv" (--out-format'
+            " csv)."
+        )
+    return kind
+
+
+def write_table(
+    path: str | os.PathLike[str], columns: Mapping[str, Array], *, format: str | None = None
+) -> None:
     """Write columns to a CSV, TSV, Parquet, Arrow, Feather or NPZ file, by its extension.
 
     The file appears under its name when it is whole; if writing fails, a file that was there
@@ -53,6 +80,8 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Array]) -> N
         CSV and TSV may have .gz behind the extension.
     columns : mapping of str to ndarray of shape (n,)
         Numbers, booleans or text. An NPZ file holds one array for each.
+    format : str, default=None
+        One of "arrow", "csv", "feather", "npz", "parquet", "tsv"; None goes by the extension.
 
     Raises
     ------
@@ -63,10 +92,10 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Array]) -> N
     MissingExtraError
         If the format needs pyarrow and it is not installed.
     """
-    check_table_path(path)
+    check_table_path(path, format=format)
     arrays = {name: np.asarray(column) for name, column in columns.items()}
     _check_columns(arrays)
-    kind = table_format(path)
+    kind = _written_format(path, format)
     with replace_file(path) as temporary:
         try:
             if kind == "npz":
