@@ -129,6 +129,7 @@ def test_not_converged_is_status_three_with_advice(tmp_path, rng):
     quiet = run(*slow, "--quiet", status=3)
     assert quiet.stdout == ""
     assert "not converged" in quiet.stderr
+    assert "above the optimum" in quiet.stderr
     assert len(quiet.stderr.splitlines()) == 1
 
 
@@ -198,3 +199,11 @@ def test_paths_are_printed_on_one_line(tmp_path, rng):
     data, model = table(tmp_path / "t.csv", rng), tmp_path / ("m" * 90 + ".safetensors")
     result = run("fit", data, "--target", "species", "--out", model)
     assert f"Model{' ' * 25}{model}" in result.stdout.splitlines()
+
+
+def test_quiet_or_not_separable_classes_are_named(tmp_path):
+    lines = ["a,b,kind", *(f"{i},{i % 3},{'low' if i < 20 else 'high'}" for i in range(40))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    command = ("fit", tmp_path / "t.csv", "--target", "kind", "--C", "inf")
+    assert "'high', 'low'" in " ".join(run(*command, status=3).stdout.split())
+    assert "'high', 'low'" in run(*command, "-q", status=3).stderr

@@ -84,4 +84,6 @@ def show_fit(fitted: Fitted, screen: Screen, json: Path | None = None) -> None:
     paths = {"Model": fitted.request.out, "Report": fitted.request.report, "Figures": json}
     screen.files("Files", paths.items())
     if not fitted.estimator.solution_.converged:
-        screen.advise(f"not converged. {as_options(fitted.estimator.solution_.message)}")
+        # The fit's own warnings say it best: they name the gap, or the classes that separate.
+        reasons = fitted.summary.notes or (as_options(fitted.estimator.solution_.message),)
+        screen.advise(f"not converged. {' '.join(reasons)}")
