@@ -153,6 +153,9 @@ def test_certify_on_other_data_and_unknown_labels(rng):
         model.certify(a, np.append(y[:-1], 7))
     with pytest.raises(InputError, match="X has 300 rows, but y has 2 labels"):
         model.certify(a, y[:2])
+    with pytest.raises(InputError, match="y has 4 columns of shares, but the model has 3"):
+        model.certify(a, np.full((300, 4), 0.25))
+    assert model.certify(a, np.eye(3)[y]).value == pytest.approx(again.value, rel=1e-13)
 
 
 def test_free_classes_sum_to_zero_whatever_the_start(rng):
@@ -371,3 +374,29 @@ def test_score_of_shares_is_that_of_the_largest(rng):
 def test_switches_must_be_switches(rng):
     with pytest.raises(InputError, match="`fit_intercept` must be True or False; got 'no'"):
         su.SoftmaxClassifier(fit_intercept="no").fit(*blobs(rng))
+
+
+def test_the_default_reaches_a_tiny_optimum_too():
+    x, y = load_digits(return_X_y=True)
+    tight = su.SoftmaxClassifier(C=1e4, solver="newton", tol=1e-12).fit(x, y)
+    plain = su.SoftmaxClassifier(C=1e4, solver="newton").fit(x, y)
+    model = su.SoftmaxClassifier(C=1e4).fit(x, y)
+    best = tight.solution_.value
+    assert plain.solution_.value > 1.01 * best  # the gradient alone stops per cents too early
+    assert model.solution_.value == pytest.approx(best, rel=1e-9)
+    assert model.solution_.status is Status.CONVERGED
+    assert model.solution_.tol == 1e-6
+    history = model.solution_.history
+    assert [record.iteration for record in history] == list(range(model.n_iter_[0] + 1))
+    assert (np.diff([record.products for record in history]) > 0).all()
+    assert (np.diff([record.seconds for record in history]) >= 0).all()
+    assert history[-1].value == model.solution_.value
+
+
+def test_going_on_never_costs_convergence_or_iterations():
+    x, y = load_digits(return_X_y=True)
+    first = su.SoftmaxClassifier(C=1e4, solver="newton").fit(x, y)
+    limit = int(first.n_iter_[0]) + 1
+    model = su.SoftmaxClassifier(C=1e4, max_iter=limit).fit(x, y)
+    assert model.solution_.converged
+    assert model.n_iter_[0] <= limit

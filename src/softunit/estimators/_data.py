@@ -124,6 +124,35 @@ def checked_classes(y: Any, n: int) -> ClassTarget:
     return ClassTarget(classes, codes.astype(np.int64))
 
 
+def known_classes(y: Any, n: int, classes: Array) -> ClassTarget:
+    """Return labels or shares of the classes of a fitted model.
+
+    Raises
+    ------
+    InputError
+        If the number of rows differs, or a label is not among the classes.
+    """
+    if np.asarray(y).ndim == 2 and np.asarray(y).shape[1] >= 2:
+        shares = checked_classes(y, n).target
+        if shares.shape[1] != len(classes):
+            raise InputError(
+                f"y has {shares.shape[1]} columns of shares, but the model has {len(classes)}"
+                " classes."
+            )
+        return ClassTarget(classes, shares)
+    labels = np.asarray(y).ravel()
+    if len(labels) != n:
+        raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
+    codes = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
+    unknown = np.flatnonzero(classes[codes] != labels)
+    if len(unknown):
+        raise InputError(
+            f"y holds {len(unknown)} labels that the model does not know; the first is"
+            f" {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]}."
+        )
+    return ClassTarget(classes, codes.astype(np.int64))
+
+
 def checked_row_weights(
     sample_weight: Any, class_weight: Any, target: ClassTarget, n: int
 ) -> tuple[Vector | None, ClassTarget]:

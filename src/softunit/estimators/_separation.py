@@ -17,6 +17,11 @@ SUSPECT = 0.05  # largest residual of a class that is worth the search for a hyp
 MARGIN = 1e-7  # of the largest score: smaller margins may be rounding
 NAMED = 10  # classes named in a sentence
 
+UNPROVED = (
+    "no optimum is proved to exist without ridge: the classes may be separable up to rows on the"
+    " boundary (quasi-separable), or columns nearly collinear; the coefficients then grow with"
+    " every iteration. Use a finite C, or look at columns whose coefficients are large."
+)
 CONSEQUENCE = (
     ", so without ridge the coefficients grow without bound and no optimum exists. The coefficients"
     " returned are where the run stopped. Use a finite C."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,10 @@ import numpy as np
 from softunit._numeric import EPS, ShiftedCholesky, softmax
 from softunit._progress import Tick
 from softunit._typing import Array, Vector
+from softunit.estimators._continued import joined
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
-from softunit.solution import Solution, Status
+from softunit.solution import Solution
 from softunit.solvers import Newton, Solver
 from softunit.units import SoftmaxCrossEntropy
 
@@ -119,22 +119,4 @@ class Phases:
         )
         if last.value > best.value or last.gradient_norm > self.tol:
             return best
-        return dataclasses.replace(
-            last,
-            status=Status.CONVERGED,
-            tol=self.tol,
-            solver=best.solver,
-            n_iter=best.n_iter + last.n_iter,
-            seconds=best.seconds + last.seconds,
-            history=best.history + tuple(_later(best, record) for record in last.history[1:]),
-        )
-
-
-def _later(first: Solution, record: Any) -> Any:
-    """Return a record of a second run counted on from the end of the first."""
-    return dataclasses.replace(
-        record,
-        iteration=record.iteration + first.n_iter,
-        seconds=record.seconds + first.seconds,
-        products=record.products + first.cost.products,
-    )
+        return joined(best, last)

@@ -21,14 +21,16 @@ from softunit.designs import as_design
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
 from softunit.estimators._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
+from softunit.estimators._continued import settled
 from softunit.estimators._data import (
     ClassTarget,
     checked_classes,
     checked_row_weights,
     checked_x,
+    known_classes,
 )
 from softunit.estimators._prediction import SoftmaxPrediction
-from softunit.estimators._separation import separation_sentence
+from softunit.estimators._separation import UNPROVED, separation_sentence
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
 from softunit.solution import Solution, Status
@@ -40,11 +42,6 @@ NOT_UNIQUE = (
     "the optimum is not unique: columns of X are collinear (or constant) and C is infinite, so that"
     " some directions of the coefficients change no score. The coefficients of least norm are"
     " returned; use a finite C, or drop columns."
-)
-UNPROVED = (
-    "no optimum is proved to exist without ridge: the classes may be separable up to rows on the"
-    " boundary (quasi-separable), or columns nearly collinear; the coefficients then grow with"
-    " every iteration. Use a finite C, or look at columns whose coefficients are large."
 )
 
 
@@ -102,8 +99,10 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
 
     Notes
     -----
-    Columns are centred and scaled inside as a change of variables, which leaves the objective as
-    it is. Without ridge and with collinear columns the least-norm coefficients are returned.
+    With solver="auto" the fit goes on below `tol` while a Newton step promises to lower the
+    objective by over tol / 10,000 of itself: where the optimal value is tiny, a small gradient can
+    be far from it. Columns are centred and scaled inside, a change of variables. Without ridge and
+    with collinear columns the coefficients of least norm are returned.
     """
 
     def __init__(
@@ -174,14 +173,20 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
             x0 = problem.design.from_input(start)
         tasks.begin(x0)
         with progress(self.verbose, self.tol) as line:
-            solution = minimize(
-                problem,
-                x0,
-                solver=self.solver,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                callback=lambda record, point: bool(line(record)) | tasks(record, point),
-            )
+
+            def run(x: Array, tol: float, max_iter: int) -> Solution:
+                return minimize(
+                    problem,
+                    x,
+                    solver=self.solver,
+                    tol=tol,
+                    max_iter=max_iter,
+                    callback=lambda record, point: bool(line(record)) | tasks(record, point),
+                )
+
+            solution = run(x0, self.tol, self.max_iter)
+            if self.solver == "auto":
+                solution = settled(solution, run, self.max_iter)
         self._keep(problem, solution, x_checked.dtype, classes)
         tasks.end()
         return self
@@ -298,30 +303,14 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxPrediction, ClassifierMixin
         """
         check_is_fitted(self)
         x = checked_x(self, X, reset=False)
-        classes = self._known_classes(y, x.shape[0])
+        classes = known_classes(y, x.shape[0], self.classes_)
         problem = self._problem(x, classes, sample_weight, offset)
         return certify(problem, problem.design.from_input(self._coefficients()))
 
-    def _known_classes(self, y: Any, n: int) -> ClassTarget:
-        if np.ndim(y) == 2 and np.shape(y)[1] >= 2:
-            return ClassTarget(self.classes_, checked_classes(y, n).target)
-        labels = np.asarray(y).ravel()
-        if len(labels) != n:
-            raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
-        codes = np.searchsorted(self.classes_, labels).clip(0, len(self.classes_) - 1)
-        unknown = np.flatnonzero(self.classes_[codes] != labels)
-        if len(unknown):
-            raise InputError(
-                f"y holds {len(unknown)} labels that the model does not know; the first is"
-                f" {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]}."
-            )
-        return ClassTarget(self.classes_, codes.astype(np.int64))
-
     def to_sklearn(self) -> Any:
-        """Return a fitted `sklearn.linear_model.LogisticRegression` with these coefficients.
+        """Return a fitted `sklearn.linear_model.LogisticRegression`, for ONNX and skops exporters.
 
-        Exporters that know scikit-learn's classes (ONNX, skops) then work. A fit with an offset
-        loses it, as `LogisticRegression` has none.
+        A fit with an offset loses it, as `LogisticRegression` has none.
         """
         from sklearn.linear_model import LogisticRegression
 
