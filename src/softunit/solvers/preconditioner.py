@@ -11,8 +11,11 @@ from softunit._numeric import as_columns
 from softunit._typing import Array, Matrix, Vector
 from softunit.problem import Problem
 
-DENSE_LIMIT = 1500
-"""Columns of the design up to which its Gram is formed and decomposed."""
+DENSE_LIMIT = 2048
+"""Columns of the design up to which its Gram is formed and decomposed, memory permitting."""
+
+DECOMPOSED = 5  # arrays of the size of the Gram that its decomposition holds at once
+SPARE = 100 << 20  # bytes, and a quarter of the design: what they may take
 
 JITTER = 1e-12  # of the mean eigenvalue: keeps collinear free columns positive definite
 
@@ -24,10 +27,12 @@ class KroneckerPreconditioner:
 
     G is the Gram of the design, D the diagonal of the ridge and m_k the mean curvature of column
     k, the only part that changes between iterations. The simultaneous diagonalisation
-    V'(G + D)V = I, V'DV = diag(t) gives (m G + D)^-1 = V diag(1 / (m (1 - t) + t)) V'. Above
-    `DENSE_LIMIT` columns G is replaced by its diagonal. Where a constant across the columns of
-    scores changes nothing, the Hessian on such constants is the ridge alone: they are solved for
-    exactly, which keeps sums over the classes exact and saves iterations.
+    V'(G + D)V = I, V'DV = diag(t) gives (m G + D)^-1 = V diag(1 / (m (1 - t) + t)) V'. Where the
+    Gram has too many columns or would break the memory rule, G is replaced by its diagonal.
+
+    Where a constant across the columns of scores changes nothing, the Hessian on such constants is
+    the ridge alone: they are solved for exactly, which keeps sums over the classes exact and saves
+    iterations.
 
     Parameters
     ----------
@@ -49,7 +54,9 @@ class KroneckerPreconditioner:
             problem.unit.rowwise and problem.unit.shift_invariant and problem.columns > 1
         ) and not problem.score_ridge.any()
         self._vectors: Matrix | None = None
-        if problem.shape[0] <= DENSE_LIMIT:
+        d = problem.shape[0]
+        fits = DECOMPOSED * 8 * d * d <= 0.25 * problem.design.nbytes + SPARE
+        if d <= DENSE_LIMIT and fits:
             both = problem.gram + np.diag(self._ridge)
             both[np.diag_indices_from(both)] += JITTER * np.trace(both) / len(both)
             shares, self._vectors = eigh(np.diag(self._ridge), both)
