@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 import softunit as su
 from softunit.certificate import Certificate
 from softunit.penalties import Ridge, ScoreRidge
-from softunit.spectrum import concordant_gap
+from softunit.spectrum import Metric, Spectrum, concordant_gap
 from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares
 from tests.contracts.cases import labels, multinomial_problem, simplex, squares_problem
 
@@ -172,3 +172,21 @@ def test_a_note_is_neither_proved_nor_estimated(rng):
     assert "note" in marks
     assert marks <= {"proved", "estimated", "note"}
     assert "Note: " in str(far)
+
+
+def test_what_rounding_hides_is_not_proved(rng):
+    a = rng.standard_normal((60, 2))
+    y = labels(2)(rng, 60)
+    near = a[:, 0] + 1e-9 * rng.standard_normal(60)
+    apart = su.Problem(np.column_stack([a, near]), Multinomial(), y)
+    certificate = su.certify(apart, np.zeros(3))
+    assert "give or take" in text(certificate, proved=False)
+    assert certificate.gap_bound == math.inf
+    problem = multinomial_problem(rng)
+    x = su.minimize(problem, tol=0.0).x
+    metric = Metric.of(problem)
+    near, far = (Spectrum.at(problem, problem.evaluate(x), metric, reach=r) for r in (9.0, 99.0))
+    assert far.gradient_error == pytest.approx(10 * near.gradient_error)
+    assert far.eigenvalue_error == pytest.approx(10 * near.eigenvalue_error)
+    assert 0 < near.proved_smallest < near.smallest
+    assert near.decrement < near.proved_decrement < far.proved_decrement

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
@@ -47,8 +49,12 @@ class ShiftedCholesky:
     """
 
     def __init__(self, matrix: Matrix) -> None:
+        if not np.isfinite(matrix).all():
+            raise FloatingPointError("the Hessian is not finite")
         diagonal = np.abs(np.diagonal(matrix)).copy()
-        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        # Below this share of the largest a diagonal entry is what cancellation has left.
+        floor = np.maximum(diagonal, 1e-30 * diagonal.max(initial=0.0))
+        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0, floor, 1.0))
         matrix *= self._scale
         matrix *= self._scale[:, None]
         # A silent parameter has a zero row: one on its diagonal holds it where it is.
@@ -69,7 +75,9 @@ class ShiftedCholesky:
             if shift > 0 or np.diagonal(factor[0]).min() > 1e-7:
                 self.shift = float(shift)
                 return factor[0], bool(factor[1])
-        raise FloatingPointError("the Hessian is not finite")
+        # Rounding is all there is: what is left is the scaled gradient.
+        self.shift = math.inf
+        return np.eye(len(matrix)), True
 
     def solve(self, right: Vector) -> Vector:
         """Return the solution of the shifted system, shape (p,)."""

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import softunit as su
+from softunit._numeric import ShiftedCholesky
 from softunit.errors import InputError, NeedsError, NotConvergedError
 from softunit.line import Line
 from softunit.penalties import Ridge
@@ -251,3 +252,41 @@ def test_rows_of_no_weight_are_as_good_as_absent():
     again = su.Problem(half, Multinomial(3), problem.target[60:], problem.penalties)
     x = np.random.default_rng(1).standard_normal(problem.shape)
     assert problem.value(x) == pytest.approx(again.value(x), rel=1e-12)
+
+
+def test_a_shifted_cholesky_solves_whatever_it_is_given():
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((5, 5))
+    h, b = root @ root.T, rng.standard_normal(5)
+    exact = ShiftedCholesky(h.copy())
+    assert exact.shift == 0.0
+    np.testing.assert_allclose(exact.solve(b), np.linalg.solve(h, b), rtol=1e-8)
+    indefinite = ShiftedCholesky(h - 2 * np.trace(h) / 5 * np.eye(5))
+    assert indefinite.shift > 0
+    assert b @ indefinite.solve(b) > 0
+    silent = h.copy()
+    silent[2] = silent[:, 2] = 0.0
+    assert ShiftedCholesky(silent).solve(np.eye(5)[2]) @ np.eye(5)[2] == 1.0
+    # A diagonal of 1e-300 beside off-diagonal rounding of 1e-17.
+    noise = np.array([[1.0, 1e-17], [1e-17, 1e-300]])
+    assert np.isfinite(ShiftedCholesky(noise).solve(np.ones(2))).all()
+    with pytest.raises(FloatingPointError, match="not finite"):
+        ShiftedCholesky(np.full((2, 2), np.inf))
+
+
+def test_convergence_is_believed_only_of_fresh_scores():
+    @dataclasses.dataclass(frozen=True)
+    class Wishful(Newton):
+        """Claims a gradient of zero after its first step."""
+
+        def step(self, problem, state):
+            point = dataclasses.replace(
+                state.point, gradient=np.zeros_like(state.point.gradient), x=state.point.x + 1e-3
+            )
+            return dataclasses.replace(state, point=point), Status.RUNNING
+
+    problem = multinomial_problem(np.random.default_rng(0))
+    assert problem.stores_scores
+    solution = su.minimize(problem, solver=Wishful(), max_iter=3)
+    assert solution.status is Status.MAX_ITER
+    assert solution.gradient_norm > 1e-3

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import softunit as su
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
+from softunit.estimators._conditioning import NullSpace
 from softunit.solution import Status
 from softunit.solvers import LBFGS
 
@@ -400,3 +401,24 @@ def test_going_on_never_costs_convergence_or_iterations():
     model = su.SoftmaxClassifier(C=1e4, max_iter=limit).fit(x, y)
     assert model.solution_.converged
     assert model.n_iter_[0] <= limit
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_offsets_up_to_ten_thousand_take_few_iterations(seed):
+    rng = np.random.default_rng(seed)
+    a, y = blobs(rng, n=150, k=3 + seed % 2)
+    offset = 10.0 ** rng.uniform(1, 4) * rng.standard_normal((150, 3 + seed % 2))
+    model = su.SoftmaxClassifier(C=10.0 ** rng.uniform(-2, 3)).fit(a, y, offset=offset)
+    assert model.solution_.converged
+    assert model.n_iter_[0] <= 50
+
+
+def test_a_projection_that_moves_scores_is_not_made(monkeypatch, rng):
+    a, y = blobs(rng)
+    right = su.SoftmaxClassifier(C=np.inf).fit(a, y)
+    monkeypatch.setattr(
+        NullSpace, "of", lambda problem: NullSpace(problem.design, np.eye(4)[:, :1])
+    )
+    with pytest.warns(NotUniqueWarning, match="not unique"):
+        model = su.SoftmaxClassifier(C=np.inf).fit(a, y)
+    np.testing.assert_array_equal(model.coef_, right.coef_)
