@@ -77,7 +77,8 @@ class SoftmaxSquares(Unit):
         if weights is not None:
             return Bounds(convex=False, lower=0.0)
         total, norm = float(target.sum()), float(np.linalg.norm(target))
-        lower = (1.0 - total) ** 2 / (2 * len(target))
+        missed = 1.0 - total if abs(1.0 - total) > 1e-12 else 0.0  # rounding of the sum
+        lower = missed**2 / (2 * len(target))
         if target.min() >= 0 and total <= 1 + 1e-12:
             lowest, highest, lipschitz = SIMPLEX_LOWEST, SIMPLEX_HIGHEST, SIMPLEX_LIPSCHITZ
         else:
