@@ -186,6 +186,7 @@ def test_what_rounding_hides_is_not_proved(rng):
     x = su.minimize(problem, tol=0.0).x
     metric = Metric.of(problem)
     near, far = (Spectrum.at(problem, problem.evaluate(x), metric, reach=r) for r in (9.0, 99.0))
+    assert near.gradient_error > 0
     assert far.gradient_error == pytest.approx(10 * near.gradient_error)
     assert far.eigenvalue_error == pytest.approx(10 * near.eigenvalue_error)
     assert 0 < near.proved_smallest < near.smallest

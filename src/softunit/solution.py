@@ -72,6 +72,10 @@ class Cost:
         """Return an independent copy."""
         return Cost(**{item.name: getattr(self, item.name) for item in fields(self)})
 
+    def __add__(self, other: Cost) -> Cost:
+        names = [item.name for item in fields(self)]
+        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
     def since(self, start: Cost) -> Cost:
         """Return what has been consumed since `start`, an earlier copy of this object."""
         names = [item.name for item in fields(self)]

@@ -270,6 +270,10 @@ def test_a_shifted_cholesky_solves_whatever_it_is_given():
     # A diagonal of 1e-300 beside off-diagonal rounding of 1e-17.
     noise = np.array([[1.0, 1e-17], [1e-17, 1e-300]])
     assert np.isfinite(ShiftedCholesky(noise).solve(np.ones(2))).all()
+    # Off-diagonal entries that no shift outweighs: the scaled right side is what is left.
+    hopeless = ShiftedCholesky(np.array([[1e-5, 1e20], [1e20, 1e-5]]))
+    assert hopeless.shift == np.inf
+    np.testing.assert_allclose(hopeless.solve(np.ones(2)), 1e5)
     with pytest.raises(FloatingPointError, match="not finite"):
         ShiftedCholesky(np.full((2, 2), np.inf))
 
@@ -290,3 +294,12 @@ def test_convergence_is_believed_only_of_fresh_scores():
     solution = su.minimize(problem, solver=Wishful(), max_iter=3)
     assert solution.status is Status.MAX_ITER
     assert solution.gradient_norm > 1e-3
+
+
+def test_a_start_off_the_zero_sums_is_brought_back_by_conjugate_gradients():
+    problem = multinomial_problem(np.random.default_rng(0))
+    x0 = np.random.default_rng(1).standard_normal(problem.shape) + 5.0
+    solution = su.minimize(problem, x0, solver="newton-cg", tol=1e-10, max_iter=20)
+    assert solution.converged
+    held = problem.ridge > 0
+    assert np.abs(solution.x[held].sum(axis=1)).max() < 1e-6

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from softunit._typing import Array
-from softunit.solution import Cost, Record, Solution, Status
+from softunit.solution import Record, Solution, Status
 
 SETTLED = 1e-4  # of tol: a smaller promised decrease, relative to the value, ends a run
 TIGHTER = 1e-2  # the tolerance of each further run, in units of the one before
@@ -61,13 +61,6 @@ def joined(first: Solution, second: Solution) -> Solution:
     Tolerance, solver's name and convergence are those of the first.
     """
     reached = second.gradient_norm <= first.tol
-    cost = Cost(
-        products=first.cost.products + second.cost.products,
-        rows=first.cost.rows + second.cost.rows,
-        values=first.cost.values + second.cost.values,
-        gradients=first.cost.gradients + second.cost.gradients,
-        curvatures=first.cost.curvatures + second.cost.curvatures,
-    )
     later = tuple(_later(first, record) for record in second.history[1:])
     return dataclasses.replace(
         second,
@@ -75,7 +68,7 @@ def joined(first: Solution, second: Solution) -> Solution:
         n_iter=first.n_iter + second.n_iter,
         history=first.history + later,
         seconds=first.seconds + second.seconds,
-        cost=cost,
+        cost=first.cost + second.cost,
         solver=first.solver,
         tol=first.tol,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -54,7 +53,7 @@ class Newton(Solver[NewtonState]):
     factorisation succeeds, or by conjugate gradients with a Kronecker preconditioner where the
     Hessian is too large to form.  2. Search along the line, step one first.  3. Where only a short
     step is found, or none, damp the next formed Hessian: scores that are saturated leave no
-    curvature, and the plain step is then far too long.  4. Where nothing helps, follow the
+    curvature, and the plain step is then far too long.  4. Where no step is found, follow the
     gradient.
 
     Parameters
@@ -84,33 +83,25 @@ class Newton(Solver[NewtonState]):
         """Return the next state."""
         if not self.forms(problem) and state.preconditioner is None:
             state = replace(state, preconditioner=KroneckerPreconditioner(problem))
-        slope = 0.0
-        for direction, damping in self._directions(problem, state):  # 1.
-            line = Line(problem, state.point, direction)
-            t = self.search.step(line)  # 2.
-            if t is not None:
-                after = _next_damping(damping, t)
-                return replace(state, point=line.point(t), damping=after), Status.RUNNING
-            slope = line.slope
-            if why_no_step(state.point, slope) is Status.ROUNDING:
-                break
-        line = Line(problem, state.point, -state.point.gradient)  # 4.
-        t = self.search.step(line)
+        direction = self._direction(problem, state)  # 1.
+        line = Line(problem, state.point, direction)
+        t = self.search.step(line)  # 2.
         if t is not None:
-            return replace(state, point=line.point(t)), Status.RUNNING
-        return state, why_no_step(state.point, slope)
+            damping = _next_damping(state.damping, t)
+            return replace(state, point=line.point(t), damping=damping), Status.RUNNING
+        steepest = Line(problem, state.point, -state.point.gradient)  # 4.
+        t = self.search.step(steepest)
+        if t is None:
+            return state, why_no_step(state.point, line.slope)
+        damping = _next_damping(state.damping, 0.0)
+        return replace(state, point=steepest.point(t), damping=damping), Status.RUNNING
 
-    def _directions(self, problem: Problem, state: NewtonState) -> Iterator[tuple[Array, float]]:
-        """Yield directions to try, each with its damping."""
-        damping = state.damping
+    def _direction(self, problem: Problem, state: NewtonState) -> Array:
         if not self.forms(problem):
-            yield self._by_cg(problem, state), damping
-            return
+            return self._by_cg(problem, state)
         hessian = problem.hessian(state.point, kind=self.kind)
         fix_gauge(problem, hessian)
-        while damping <= 1.0:
-            yield _solved(problem, state.point, hessian, damping), damping
-            damping = max(100 * damping, FIRST_DAMPING)  # 3.
+        return _solved(problem, state.point, hessian, state.damping)
 
     def forms(self, problem: Problem) -> bool:
         """Return whether the Hessian is formed for this problem."""
@@ -139,16 +130,15 @@ class Newton(Solver[NewtonState]):
 
 def _solved(problem: Problem, point: Point, hessian: Matrix, damping: float) -> Array:
     """Return -(H + damping * moments)^-1 g by shifted Cholesky, a descent direction."""
-    matrix = hessian.copy()
-    if damping > 0:
+    if damping > 0:  # 3.
         moments = np.repeat(np.diagonal(problem.gram), problem.columns)
-        matrix[np.diag_indices_from(matrix)] += damping * moments
-    direction = ShiftedCholesky(matrix).solve(-point.gradient.ravel()).reshape(point.x.shape)
+        hessian[np.diag_indices_from(hessian)] += damping * moments
+    direction = ShiftedCholesky(hessian).solve(-point.gradient.ravel()).reshape(point.x.shape)
     return direction if dot(direction, point.gradient) < 0 else -point.gradient
 
 
 def _next_damping(damping: float, t: float) -> float:
-    if t < SHORT:
+    if t < SHORT:  # 3.
         return max(10 * damping, FIRST_DAMPING)
     if t >= LONG:
         return damping / 10 if damping > LEAST_DAMPING else 0.0
