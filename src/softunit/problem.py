@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,9 @@ class Problem:
     mass : float
     cost : Cost
         What has been consumed so far.
+    prepared : dict
+        What solvers have made once for this design and would make again: samples of rows,
+        decomposed Grams. Problems made by `derived` share it.
 
     Raises
     ------
@@ -109,6 +113,36 @@ class Problem:
         self.ridge = total_diagonal(self.penalties, "parameter", d)
         self.score_ridge = total_diagonal(self.penalties, "score", n)
         self.cost = Cost()
+        self.prepared: dict[str, Any] = {}
+
+    def derived(
+        self, *, penalty: Penalty | Sequence[Penalty], weights: npt.ArrayLike | None = None
+    ) -> Problem:
+        """Return a problem of the same design, unit, target and offset with other settings.
+
+        Nothing is copied, and what solvers have prepared is shared: a path of penalties, or folds
+        told by weights of zero, prepare once.
+
+        Parameters
+        ----------
+        penalty : Penalty or sequence of Penalty
+        weights : array_like of shape (n,) or None, default None
+            None keeps the weights.
+        """
+        twin = copy.copy(self)
+        for name in ("gradient_scale", "gram"):
+            twin.__dict__.pop(name, None)
+        n, d = self.design.shape
+        if weights is not None:
+            twin.weights = check_weights(weights, n)
+            twin.mass = float(twin.weights.sum()) if self.unit.rowwise else 1.0
+        elif "gram" in self.__dict__:
+            twin.__dict__["gram"] = self.gram
+        twin.penalties = as_penalties(penalty)
+        twin.ridge = total_diagonal(twin.penalties, "parameter", d)
+        twin.score_ridge = total_diagonal(twin.penalties, "score", n)
+        twin.cost = Cost()
+        return twin
 
     @property
     def size(self) -> int:
