@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from softunit._typing import Array, Vector
@@ -48,6 +49,13 @@ def check_count(name: str, value: object, *, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"`{name}` must be an integer >= {least}; got {value!r}.")
     return int(value)
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise `InputError` unless value is one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        known = " or ".join(map(repr, choices))
+        raise InputError(f"`{name}` must be {known}; got {value!r}.")
 
 
 def check_switch(name: str, value: object) -> None:
@@ -176,3 +184,18 @@ def check_shares(value: object, n: int, *, tol: float = 1e-6) -> Array:
             f" {off[0]} with sum {sums[off[0]]:.6g}. Divide each row by its sum."
         )
     return np.asarray(shares / sums[:, None])
+
+
+def check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
+    """Return the offset as float64 of the shape of the scores, or raise `InputError`."""
+    if columns is None:
+        return check_vector("the offset", offset, n)
+    array = np.asarray(offset, dtype=np.float64)
+    if array.shape != (n, columns):
+        raise InputError(
+            f"the offset has shape {array.shape}, but the scores have shape {(n, columns)}: it"
+            " needs one number for each row and class."
+        )
+    for k in range(columns):
+        check_vector(f"column {k} of the offset", array[:, k], n)
+    return array

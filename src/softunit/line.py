@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from softunit._numeric import dot
+from softunit._numeric import EPS, dot
+from softunit._threads import add_up
 from softunit._typing import Array
-from softunit.problem import Point, Problem
+from softunit.passes import Block
+from softunit.point import Point
+from softunit.problem import Problem
 
 
 class Line:
@@ -22,10 +25,23 @@ class Line:
         t = 0.
     direction : ndarray of the shape of x
         p.
+    coarse : bool, default False
+        Whether trials are made in float32; see `Problem.evaluate`.
+    store : bool, default True
+        Whether points keep their scores, where they may.
     """
 
-    def __init__(self, problem: Problem, start: Point, direction: Array) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        start: Point,
+        direction: Array,
+        *,
+        coarse: bool = False,
+        store: bool = True,
+    ) -> None:
         self.problem, self.start, self.direction = problem, start, direction
+        self._coarse, self._store = coarse, store
         self.slope = dot(start.gradient, direction)
         self._last: tuple[float, Point] | None = None
         self._dz: Array | None = None
@@ -37,6 +53,11 @@ class Line:
         self._linear, self._square = dot(ridge, start.x), dot(ridge, direction)
         self._constant = 0.5 * dot(start.x, (problem.ridge * start.x.T).T)
 
+    @property
+    def noise(self) -> float:
+        """What rounding may add to a difference of values."""
+        return (3e-7 if self._coarse else 16 * EPS) * abs(self.start.value)
+
     def at(self, t: float) -> tuple[float, float]:
         """Return the value and the slope at t."""
         if self._dz is None or self.start.scores is None:
@@ -45,12 +66,15 @@ class Line:
         self.problem.cost.values += 1
         value = self._constant + t * self._linear + 0.5 * t * t * self._square
         slope = self._linear + t * self._square
-        for rows, _, z in self.problem.score_blocks(self.start.x, self.start.scores):
-            dz = self._dz[rows]
-            part, g = self.problem.block_value_gradient(rows, z + t * dz)
-            value += part
-            slope += dot(g, dz)
-        return value, slope
+        by_rows, z, dz = self.problem.by_rows, self.start.scores, self._dz
+
+        def part(block: Block) -> tuple[float, float]:
+            rows = block[0]
+            moved, g = by_rows.value_gradient(rows, z[rows] + t * dz[rows])
+            return moved, dot(g, dz[rows])
+
+        more, steeper = add_up(part, by_rows.blocks(self.problem.columns))
+        return value + more, slope + steeper
 
     def point(self, t: float) -> Point:
         """Return the point at t with its gradient."""
@@ -62,5 +86,6 @@ class Line:
     def _evaluate(self, t: float) -> Point:
         if self._last is None or self._last[0] != t:
             x = np.asarray(self.start.x + t * self.direction)
-            self._last = (t, self.problem.evaluate(x))
+            point = self.problem.evaluate(x, store=self._store, coarse=self._coarse)
+            self._last = (t, point)
         return self._last[1]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from softunit._checks import check_vector, check_weights
+from softunit._checks import check_offset, check_weights
 from softunit._numeric import dot
 from softunit._typing import Array, Kind, Matrix, Vector
-from softunit.curvature import Curvature, Diagonal
+from softunit.curvature import Diagonal
 from softunit.designs.auto import as_design
-from softunit.designs.base import BLOCK_ENTRIES, Design
-from softunit.designs.dense import DenseDesign
+from softunit.designs.base import Design
 from softunit.errors import InputError
+from softunit.passes import Rows
 from softunit.penalties import NoPenalty, Penalty, as_penalties, total_diagonal
+from softunit.point import Point
 from softunit.solution import Cost
 from softunit.units.base import Unit
 
@@ -27,25 +27,6 @@ FORM_LIMIT = 2000
 """Largest number of parameters for which a Hessian is formed: 32 MB of float64."""
 
 STORED_SCORES = 4  # arrays of the size of the scores that a line search on them holds at once
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point with what one pass over the rows tells about it.
-
-    Attributes
-    ----------
-    x : ndarray of shape (d,) or (d, K)
-    value : float
-    gradient : ndarray of the shape of x
-    scores : ndarray of shape (n,) or (n, K), or None
-        A x + offset, where the memory rule lets it be stored.
-    """
-
-    x: Array
-    value: float
-    gradient: Array
-    scores: Array | None
 
 
 class Problem:
@@ -77,6 +58,8 @@ class Problem:
     mass : float
     cost : Cost
         What has been consumed so far.
+    share : float
+        Rows over those of the problem that this one was sampled from, one for a whole.
     prepared : dict
         What solvers have made once for this design and would make again: samples of rows,
         decomposed Grams. Problems made by `derived` share it.
@@ -106,13 +89,14 @@ class Problem:
         columns = unit.columns(self.target)
         self.shape: tuple[int, ...] = (d,) if columns is None else (d, columns)
         self.weights = None if weights is None else check_weights(weights, n)
-        self.offset = None if offset is None else _check_offset(offset, n, columns)
+        self.offset = None if offset is None else check_offset(offset, n, columns)
         mean = unit.rowwise
         self.mass = float(n if self.weights is None else self.weights.sum()) if mean else 1.0
         self.penalties = as_penalties(penalty)
         self.ridge = total_diagonal(self.penalties, "parameter", d)
         self.score_ridge = total_diagonal(self.penalties, "score", n)
         self.cost = Cost()
+        self.share = 1.0
         self.prepared: dict[str, Any] = {}
 
     def derived(
@@ -142,6 +126,40 @@ class Problem:
         twin.ridge = total_diagonal(twin.penalties, "parameter", d)
         twin.score_ridge = total_diagonal(twin.penalties, "score", n)
         twin.cost = Cost()
+        return twin
+
+    def sampled(
+        self,
+        rows: slice | npt.NDArray[np.integer],
+        *,
+        weights: Vector | None = None,
+        design: Design | None = None,
+    ) -> Problem:
+        """Return the problem of some rows, standing for all; what it costs is counted here.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+            A slice shares memory; other rows are gathered.
+        weights : ndarray or None, default None
+            Weights of these rows in the sample; None means one.
+        design : Design or None, default None
+            The design of these rows, where it is at hand.
+        """
+        twin = copy.copy(self)
+        for name in ("gradient_scale", "gram", "stores_scores"):
+            twin.__dict__.pop(name, None)
+        if design is None:
+            whole = self.design
+            design = whole.rows(rows) if isinstance(rows, slice) else whole.gathered(rows)
+        twin.design = design
+        twin.target, twin.weights = self.target[rows], weights
+        twin.offset = None if self.offset is None else self.offset[rows]
+        m = twin.design.shape[0]
+        share = m / self.design.shape[0]
+        twin.mass = float(m if weights is None else weights.sum()) if self.unit.rowwise else 1.0
+        twin.score_ridge = self.score_ridge[rows] / share
+        twin.share, twin.prepared = self.share * share, {}
         return twin
 
     @property
@@ -195,19 +213,29 @@ class Problem:
 
     # Evaluations ------------------------------------------------------------------------------
 
+    @property
+    def by_rows(self) -> Rows:
+        """What a slice of the rows adds to F."""
+        return Rows(
+            self.design,
+            self.unit,
+            self.target,
+            self.weights,
+            self.offset,
+            self.score_ridge,
+            self.mass,
+        )
+
     def scores(self, x: Array) -> Array:
         """Return A x + offset, (n,) or (n, K): one product."""
-        self.cost.products += 1
-        self.cost.rows += self.design.shape[0]
+        self._count(products=1)
         z = self.design.matvec(x)
         return z if self.offset is None else z + self.offset
 
     def value(self, x: Array) -> float:
         """Return F(x): one pass, one product."""
         self._count(products=1, values=1)
-        return self._penalty_value(x) + sum(
-            self.block_value(rows, z) for rows, _, z in self.score_blocks(x)
-        )
+        return self._penalty_value(x) + self.by_rows.total_value(x)
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient of F at x, of the shape of x: one pass, two products."""
@@ -218,7 +246,9 @@ class Problem:
         point = self.evaluate(x)
         return point.value, point.gradient
 
-    def evaluate(self, x: Array, scores: Array | None = None) -> Point:
+    def evaluate(
+        self, x: Array, scores: Array | None = None, *, store: bool = True, coarse: bool = False
+    ) -> Point:
         """Return the point x with value, gradient and, where they may be stored, scores.
 
         Parameters
@@ -226,20 +256,25 @@ class Problem:
         x : ndarray of shape (d,) or (d, K)
         scores : ndarray or None, default None
             A x + offset if known; it saves one of the two products.
+        store : bool, default True
+            Whether to keep the scores, where the memory rule lets them be stored.
+        coarse : bool, default False
+            Whether to work in float32, block by block, where the design bears it; sums over
+            blocks are float64 still. It takes half the time and leaves about six digits.
         """
         self._count(products=2 if scores is None else 1, values=1, gradients=1)
-        value, gradient = self._penalty_value(x), np.zeros(x.shape)
+        fresh = scores is None
+        narrow = coarse and fresh and self.design.narrowable
         kept = scores
-        if kept is None and self.stores_scores:
-            kept = np.empty((self.design.shape[0], *x.shape[1:]))
-        for rows, block, z in self.score_blocks(x, scores):
-            part, g = self.block_value_gradient(rows, z)
-            value += part
-            gradient += block.rmatvec(g)
-            if kept is not None and scores is None:
-                kept[rows] = z
-        gradient += (self.ridge * x.T).T
-        return Point(x, value, gradient, kept)
+        if fresh and store and self.stores_scores and not narrow:
+            # One class after the other in memory, as units like it.
+            kept = np.empty((*x.shape[1:], self.design.shape[0])).T
+        value, gradient = self.by_rows.total_value_gradient(
+            x, scores, into=kept if fresh else None, narrow=narrow
+        )
+        gradient = gradient + (self.ridge * x.T).T
+        value += self._penalty_value(x)
+        return Point(x, value, gradient, kept, fresh and not narrow, self.share)
 
     def hessian(
         self,
@@ -257,121 +292,56 @@ class Problem:
         coordinates : ndarray of int or None, default None
             Rows of x to keep; None keeps all.
         """
-        self.cost.curvatures += 1
-        self.cost.rows += self.design.shape[0]
+        self._count(curvatures=1, rows=True)
         kept = np.arange(self.shape[0]) if coordinates is None else coordinates
         basis = None if coordinates is None else np.eye(self.shape[0])[:, kept]
-        columns = self.columns
-        total = np.zeros((len(kept) * columns, len(kept) * columns))
-        for rows, block, z in self.score_blocks(point.x, point.scores):
-            part = block if basis is None else DenseDesign(block.matvec(basis))
-            total += part.gram(self.block_curvature(rows, z, kind))
-            if self.score_ridge.any():
-                extra = part.gram(Diagonal(self.score_ridge[rows]))
-                total += extra if point.x.ndim == 1 else np.kron(extra, np.eye(columns))
-        total[np.diag_indices_from(total)] += np.repeat(self.ridge[kept], columns)
+        total = self.by_rows.total_hessian(point.x, point.scores, kind=kind, basis=basis)
+        total[np.diag_indices_from(total)] += np.repeat(self.ridge[kept], self.columns)
         return total
 
     def hessian_product(
-        self, point: Point, *, kind: Kind = "exact"
+        self, point: Point, *, kind: Kind = "exact", coarse: bool = False
     ) -> tuple[Callable[[Array], Array], Vector]:
         """Return V -> H V and the sum over rows of the curvature's diagonal, (1,) or (K,).
 
         Curvatures are kept where scores may be; elsewhere each product makes them anew.
+
+        Parameters
+        ----------
+        point : Point
+        kind : {"exact", "gauss_newton"}, default "exact"
+        coarse : bool, default False
+            As in `evaluate`.
         """
         self._count(curvatures=1, products=0 if point.scores is not None else 1)
-        kept: list[tuple[slice, Design, Curvature]] = []
-        diagonal: Array = np.zeros(1)
-        for rows, block, z in self.score_blocks(point.x, point.scores):
-            c = self.block_curvature(rows, z, kind)
-            diagonal = diagonal + c.diagonal_sum()
-            if self.stores_scores:
-                kept.append((rows, block, c))
-
-        def curvatures() -> Iterator[tuple[slice, Design, Curvature]]:
-            for rows, block, z in self.score_blocks(point.x, point.scores):
-                yield rows, block, self.block_curvature(rows, z, kind)
+        keep = self.stores_scores
+        narrow = coarse and self.design.narrowable and point.scores is None
+        image, diagonal = self.by_rows.hessian_product(
+            point.x, point.scores, kind=kind, keep=keep, narrow=narrow
+        )
 
         def product(v: Array) -> Array:
-            self._count(products=2 if kept else 3)
-            out = (self.ridge * v.T).T
-            for rows, block, c in kept or curvatures():
-                q = block.matvec(v)
-                out = out + block.rmatvec(c.matvec(q) + (self.score_ridge[rows] * q.T).T)
-            return np.asarray(out)
+            self._count(products=2 if keep else 3)
+            return np.asarray(image(v) + (self.ridge * v.T).T)
 
         return product, diagonal
-
-    # Blocks: the only place where unit, target, weights and penalty meet a slice of rows --------
-
-    def score_blocks(
-        self, x: Array, scores: Array | None = None
-    ) -> Iterator[tuple[slice, Design, Array]]:
-        """Yield (rows, design of these rows, their scores): all rows at once if they couple."""
-        n, d = self.design.shape
-        columns = x.shape[1] if x.ndim == 2 else 1
-        size = max(64, BLOCK_ENTRIES // (d + 3 * columns)) if self.unit.rowwise else n
-        blocks = [(slice(0, n), self.design)] if size >= n else self.design.blocks(size)
-        for rows, block in blocks:
-            if scores is not None:
-                yield rows, block, scores[rows]
-                continue
-            z = block.matvec(x)
-            if self.offset is not None:
-                z = z + self.offset[rows]
-            yield rows, block, z
-
-    def block_value(self, rows: slice, z: Array) -> float:
-        """Return what some rows add to F."""
-        loss = self.unit.value(z, self.target[rows], self._weights(rows)) / self.mass
-        return loss + self._score_value(rows, z)
-
-    def block_value_gradient(self, rows: slice, z: Array) -> tuple[float, Array]:
-        """Return what some rows add to F, and its derivative by their scores."""
-        loss, g = self.unit.value_gradient(z, self.target[rows], self._weights(rows))
-        if self.mass != 1.0:
-            g /= self.mass
-        if self.score_ridge.any():
-            g = g + (self.score_ridge[rows] * z.T).T
-        return loss / self.mass + self._score_value(rows, z), g
-
-    def block_curvature(self, rows: slice, z: Array, kind: Kind) -> Curvature:
-        """Return the curvature of some rows, divided by the mass; score ridge not included."""
-        weights = self._weights(rows)
-        if self.mass != 1.0:
-            weights = np.full(len(z), 1 / self.mass) if weights is None else weights / self.mass
-        return self.unit.curvature(z, self.target[rows], weights, kind=kind)
-
-    def _weights(self, rows: slice) -> Vector | None:
-        return None if self.weights is None else self.weights[rows]
-
-    def _score_value(self, rows: slice, z: Array) -> float:
-        q = self.score_ridge[rows]
-        return 0.5 * dot(z, (q * z.T).T) if q.any() else 0.0
 
     def _penalty_value(self, x: Array) -> float:
         return 0.5 * dot(x, (self.ridge * x.T).T)
 
     def _count(
-        self, *, products: int = 0, values: int = 0, gradients: int = 0, curvatures: int = 0
+        self,
+        *,
+        products: int = 0,
+        values: int = 0,
+        gradients: int = 0,
+        curvatures: int = 0,
+        rows: bool = False,
     ) -> None:
+        """Add to the cost; a sample of the rows counts as its share of them all."""
         cost = self.cost
-        cost.products += products
-        cost.rows += self.design.shape[0] if products else 0
-        cost.values += values
-        cost.gradients += gradients
-        cost.curvatures += curvatures
-
-
-def _check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
-    if columns is None:
-        return check_vector("the offset", offset, n)
-    array = np.asarray(offset, dtype=np.float64)
-    if array.shape != (n, columns):
-        raise InputError(
-            f"the offset has shape {array.shape}, but the scores have shape {(n, columns)}: it"
-            " needs one number for each row and class."
-        )
-    for k in range(columns):
-        check_vector(f"column {k} of the offset", array[:, k], n)
-    return array
+        cost.products += products * self.share
+        cost.rows += self.design.shape[0] if products or rows else 0
+        cost.values += values * self.share
+        cost.gradients += gradients * self.share
+        cost.curvatures += curvatures * self.share

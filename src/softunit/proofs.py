@@ -11,7 +11,8 @@ from scipy.linalg import lstsq
 
 from softunit._numeric import EPS, as_columns
 from softunit._typing import Matrix
-from softunit.problem import FORM_LIMIT, Point, Problem
+from softunit.point import Point
+from softunit.problem import FORM_LIMIT, Problem
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.preconditioner import KroneckerPreconditioner
 from softunit.spectrum import Metric, Spectrum, concordant_gap, constant_gap

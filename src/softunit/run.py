@@ -6,15 +6,16 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from softunit._checks import check_count, check_positive
+from softunit._checks import check_choice, check_count, check_positive
 from softunit._numeric import EPS
 from softunit.errors import InputError
-from softunit.problem import Point, Problem
+from softunit.point import Point
+from softunit.problem import Problem
 from softunit.solution import Record, Solution, Status
 from softunit.solvers.auto import resolve_solver
 from softunit.solvers.base import Solver
@@ -23,6 +24,9 @@ STALL = 5  # iterations without any progress after which a run is at rounding le
 
 Callback = Callable[[Record, Point], bool | None]
 """Called after each iteration with its record and point; a true answer stops the run."""
+
+Interrupt: TypeAlias = Literal["raise", "return"]
+"""What Ctrl-C does during the iterations."""
 
 
 def minimize(
@@ -33,6 +37,7 @@ def minimize(
     tol: float = 1e-6,
     max_iter: int = 200,
     callback: Callback | None = None,
+    keyboard_interrupt: Interrupt = "raise",
 ) -> Solution:
     """Minimise a problem and return where the run ended; it never raises for not converging.
 
@@ -54,6 +59,9 @@ def minimize(
     max_iter : int, default 200
     callback : callable or None, default None
         Called as callback(record, point) after each iteration; a true answer stops the run.
+    keyboard_interrupt : {"raise", "return"}, default "raise"
+        What Ctrl-C does: raise `KeyboardInterrupt`, or end the run with status `INTERRUPTED` at
+        the last point completed. Before the first point is complete it raises either way.
 
     Returns
     -------
@@ -70,46 +78,63 @@ def minimize(
         raise InputError(f"`problem` must be a softunit Problem; got {type(problem).__name__}.")
     check_positive("tol", tol, zero=True)
     check_count("max_iter", max_iter)
+    check_interrupt(keyboard_interrupt)
     chosen = resolve_solver(solver, problem)
     run = _Run(problem, tol, callback)
-    start = problem.evaluate(_start(problem, x0))
+    start = chosen.begin(problem, _start(problem, x0))
     if not math.isfinite(start.value) or not np.isfinite(start.gradient).all():
         raise InputError(
             f"the objective is not finite at the start: value {start.value}. Scale the columns of"
             " A, or choose another `x0`."
         )
-    state = chosen.init(problem, start)
+    try:
+        status = _iterate(run, chosen, start, max_iter)
+    except KeyboardInterrupt:
+        if keyboard_interrupt == "raise" or not run.history:
+            raise
+        status = Status.INTERRUPTED
+    if not (run.point.exact and run.point.share == 1.0):
+        run.refresh()
+    return run.solution(status, type(chosen).__name__)
+
+
+def check_interrupt(value: object) -> None:
+    """Raise `InputError` unless value says what Ctrl-C does."""
+    check_choice("keyboard_interrupt", value, get_args(Interrupt))
+
+
+def _iterate(run: _Run, solver: Solver[Any], start: Point, max_iter: int) -> Status:
+    """Step until the run has ended, and return how; the run keeps the point."""
+    state = solver.init(run.problem, start)
     run.record(0, state.point)
-    n_iter, status, exact = 0, Status.RUNNING, True
-    while status is Status.RUNNING:
-        norm = run.history[-1].gradient_norm
-        if norm <= tol:
+    n_iter = 0
+    while True:
+        whole, exact = state.point.share == 1.0, state.point.exact
+        if whole and run.history[-1].gradient_norm <= run.tol:
             if exact:
-                status = Status.CONVERGED
-                break
-            state, exact = run.refreshed(state), True
+                return Status.CONVERGED
+            state = run.refreshed(state)
             continue
         if n_iter >= max_iter:
-            status = Status.MAX_ITER
-            break
+            return Status.MAX_ITER
         if run.stalled():
-            status = Status.ROUNDING
-            break
-        state, status = chosen.step(problem, state)
+            return Status.ROUNDING
+        state, status = solver.step(run.problem, state)
         if status is not Status.RUNNING:
-            if exact:
-                break
-            # Scores moved along lines have gathered rounding: one fresh product may free the way.
-            state, exact, status = run.refreshed(state), True, Status.RUNNING
+            if whole and exact:
+                return status
+            # What was moved along lines, rounded or sampled has no step left: look afresh.
+            state = run.refreshed(state)
             continue
-        n_iter, exact = n_iter + 1, not problem.stores_scores
+        n_iter += 1
         if run.record(n_iter, state.point):
-            status = Status.STOPPED if run.history[-1].gradient_norm > tol else Status.CONVERGED
-    return run.solution(state.point, status, n_iter, type(chosen).__name__)
+            return Status.STOPPED
 
 
 class _Run:
-    """The clock and the history of one run."""
+    """The clock, the history and the last complete point of one run."""
+
+    point: Point
 
     def __init__(self, problem: Problem, tol: float, callback: Callback | None) -> None:
         self.problem, self.tol, self.callback = problem, tol, callback
@@ -124,37 +149,45 @@ class _Run:
             gradient_norm=self.problem.gradient_norm(point.gradient),
             seconds=time.perf_counter() - self.begin,
             products=self.problem.cost.since(self.cost).products,
+            share=point.share,
         )
+        self.point = point  # before its record: an interrupt between the two understates it
         self.history.append(record)
         return bool(self.callback and self.callback(record, point))
 
     def stalled(self) -> bool:
         """Return whether neither value nor gradient has moved beyond rounding for a while."""
-        if len(self.history) <= STALL:
+        latest = self.history[-STALL - 1 :]
+        if len(latest) <= STALL or any(record.share < 1.0 for record in latest):
             return False
-        before, since = self.history[-STALL - 1], self.history[-STALL:]
+        before, *since = latest
         fallen = before.value - min(r.value for r in since)
         shorter = min(r.gradient_norm for r in since) < 0.5 * before.gradient_norm
         return fallen <= 4 * EPS * abs(before.value) and not shorter
 
     def refreshed(self, state: Any) -> Any:
-        """Return the state with its point evaluated afresh, and correct the last record."""
-        point = self.problem.evaluate(state.point.x)
+        """Return the state with its point evaluated afresh."""
+        self.refresh()
+        return dataclasses.replace(state, point=self.point)
+
+    def refresh(self) -> None:
+        """Evaluate the point afresh, on all rows and in float64, and correct its record."""
+        point = self.problem.evaluate(self.point.x)
         norm = self.problem.gradient_norm(point.gradient)
         self.history[-1] = dataclasses.replace(
-            self.history[-1], value=point.value, gradient_norm=norm
+            self.history[-1], value=point.value, gradient_norm=norm, share=1.0
         )
-        return dataclasses.replace(state, point=point)
+        self.point = point
 
-    def solution(self, point: Point, status: Status, n_iter: int, solver: str) -> Solution:
+    def solution(self, status: Status, solver: str) -> Solution:
         """Return the solution with its history and cost."""
         last = self.history[-1]
         return Solution(
-            x=point.x,
+            x=self.point.x,
             value=last.value,
             gradient_norm=last.gradient_norm,
             status=status,
-            n_iter=n_iter,
+            n_iter=last.iteration,
             history=tuple(self.history),
             seconds=time.perf_counter() - self.begin,
             cost=self.problem.cost.since(self.cost),

@@ -40,6 +40,10 @@ class Status(Enum):
         " separate."
     )
     STOPPED = "A callback asked to stop before the tolerance was reached."
+    INTERRUPTED = (
+        "An interrupt (Ctrl-C) ended the run before the tolerance was reached. This is the best"
+        " point so far, and its certificate says how good it is; to go on, start from it."
+    )
 
     @property
     def advice(self) -> str:
@@ -58,15 +62,15 @@ class Cost:
         scores; a pass over a share of the rows counts as that share.
     rows : int
         Rows of the design read.
-    values, gradients, curvatures : int
-        Evaluations of the unit over all rows.
+    values, gradients, curvatures : float
+        Evaluations of the unit over all rows; over a share of them they count as that share.
     """
 
     products: float = 0.0
     rows: int = 0
-    values: int = 0
-    gradients: int = 0
-    curvatures: int = 0
+    values: float = 0.0
+    gradients: float = 0.0
+    curvatures: float = 0.0
 
     def copy(self) -> Cost:
         """Return an independent copy."""
@@ -97,6 +101,9 @@ class Record:
         Since the start of the run.
     products : float
         Products with the design so far.
+    share : float, default 1.0
+        Share of the rows that value and gradient were taken over: values of different shares are
+        values of different samples.
     """
 
     iteration: int
@@ -104,6 +111,7 @@ class Record:
     gradient_norm: float
     seconds: float
     products: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

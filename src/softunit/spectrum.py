@@ -13,7 +13,8 @@ from scipy.linalg import eigh, null_space
 from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
 from softunit.curvature import CentredDiagonal
-from softunit.problem import Point, Problem
+from softunit.point import Point
+from softunit.problem import Problem
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

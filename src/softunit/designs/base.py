@@ -11,9 +11,11 @@ import numpy.typing as npt
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import Curvature
 
-BLOCK_ENTRIES = 1 << 20
-"""Entries of a block of rows: 8 MiB of float64. Smaller ones would sit nearer to the cores, but
-BLAS then spends more time on waking its threads than on the products (measured)."""
+BLOCK_ENTRIES = 1 << 18
+"""Entries of a block of rows, 2 MiB of float64: a block and its scores stay in a core's cache."""
+
+GRAM_ENTRIES = 1 << 20
+"""Entries of a block whose Gram is taken: there linear algebra has work for threads of its own."""
 
 
 class Design(ABC):
@@ -31,6 +33,23 @@ class Design(ABC):
     def nbytes(self) -> int:
         """Bytes that the stored entries take."""
 
+    @property
+    def row_entries(self) -> float:
+        """Stored entries in a row, on average."""
+        return float(self.shape[1])
+
+    @property
+    def narrowable(self) -> bool:
+        """Whether products in float32 lose nothing but digits: see `narrow`."""
+        return False
+
+    def narrow(self) -> Design:
+        """Return the same design in float32; meant for blocks.
+
+        Its products with float32 arrays are float32; elsewhere products are float64.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no float32 form")
+
     @abstractmethod
     def matvec(self, x: Array) -> Array:
         """Return A x: (n,) or (n, K) for x of shape (d,) or (d, K)."""
@@ -42,6 +61,10 @@ class Design(ABC):
     @abstractmethod
     def rows(self, index: slice | npt.NDArray[np.integer]) -> Design:
         """Return the design of some rows; a slice shares memory with this one."""
+
+    def gathered(self, index: npt.NDArray[np.integer]) -> Design:
+        """Return a copy of some rows for repeated use, in float32 where `narrowable` allows it."""
+        return self.rows(index)
 
     @abstractmethod
     def toarray(self) -> Matrix:
@@ -65,7 +88,7 @@ class Design(ABC):
     def gram(self, curvature: Curvature) -> Matrix:
         """Return A' C A, symmetric, (d, d) or (dK, dK), through dense blocks."""
         centre = None if curvature.centre is None else self.rmatvec(curvature.centre)
-        parts = list(self._slices(BLOCK_ENTRIES // max(1, self.shape[1])))
+        parts = list(self._slices(GRAM_ENTRIES // max(1, self.shape[1])))
         total: Matrix | None = None
         for rows in parts:
             block = self.rows(rows).toarray()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softunit._typing import Array, Matrix, Vector
-from softunit.designs.base import Design
+from softunit.designs.base import BLOCK_ENTRIES, Design
 from softunit.errors import InputError
 
 
@@ -44,18 +44,30 @@ class DenseDesign(Design):
         """Bytes of the array."""
         return self.array.nbytes
 
+    @property
+    def narrowable(self) -> bool:
+        """Always: entries beyond the range of float32 make a value that no step accepts."""
+        return True
+
+    def narrow(self) -> DenseDesign:
+        """Return the array in float32."""
+        if self.dtype == np.float32:
+            return self
+        with np.errstate(over="ignore"):
+            return DenseDesign(self.array.astype(np.float32))
+
     def matvec(self, x: Array) -> Array:
-        """Return A x, (n,) or (n, K), float64."""
-        if self.dtype == np.float64:
-            return np.asarray(self.array @ x)
-        out = np.empty((self.shape[0], *x.shape[1:]))
+        """Return A x, (n,) or (n, K), one class after the other in memory."""
+        if self.dtype == np.float64 or x.dtype == np.float32:
+            return np.asarray((x.T @ self.array.T).T)
+        out = np.empty((*x.shape[1:], self.shape[0])).T
         for rows, block in self.blocks():
-            np.matmul(block.toarray(), x, out=out[rows])
+            out[rows] = (x.T @ block.toarray().T).T
         return out
 
     def rmatvec(self, g: Array) -> Array:
-        """Return A' g, (d,) or (d, K), float64."""
-        if self.dtype == np.float64:
+        """Return A' g, (d,) or (d, K)."""
+        if self.dtype == np.float64 or g.dtype == np.float32:
             # The same sums as array.T @ g, but BLAS runs down contiguous rows: up to twice as fast.
             return np.asarray((g.T @ self.array).T)
         out = np.zeros((self.shape[1], *g.shape[1:]))
@@ -66,6 +78,10 @@ class DenseDesign(Design):
     def rows(self, index: slice | npt.NDArray[np.integer]) -> DenseDesign:
         """Return the design of some rows; a slice is a view."""
         return DenseDesign(self.array[index])
+
+    def gathered(self, index: npt.NDArray[np.integer]) -> DenseDesign:
+        """Return a copy of some rows in float32."""
+        return DenseDesign(gather(self, index))
 
     def toarray(self) -> Matrix:
         """Return the array itself in float64."""
@@ -82,3 +98,14 @@ class DenseDesign(Design):
             centred = block.toarray() - mean
             variance += share[rows] @ np.square(centred, out=centred)
         return mean, variance
+
+
+def gather(design: Design, index: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    """Return some rows as a float32 array (m, d), filled block by block."""
+    out = np.empty((len(index), design.shape[1]), dtype=np.float32)
+    size = max(64, BLOCK_ENTRIES // design.shape[1])
+    with np.errstate(over="ignore"):  # an infinite value is refused by every step
+        for start in range(0, len(index), size):
+            part = slice(start, start + size)
+            out[part] = design.rows(index[part]).toarray()
+    return out

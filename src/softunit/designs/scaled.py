@@ -9,8 +9,11 @@ from softunit._checks import check_vector
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import Curvature, Diagonal
 from softunit.designs.base import Design
+from softunit.designs.dense import DenseDesign, gather
 from softunit.designs.sparse import SparseDesign
 from softunit.errors import InputError
+
+FAR = 30.0  # scaled units between a column and zero beyond which float32 loses too much
 
 
 class ScaledDesign(Design):
@@ -54,10 +57,25 @@ class ScaledDesign(Design):
         """Bytes of the wrapped design."""
         return self.inner.nbytes
 
+    @property
+    def row_entries(self) -> float:
+        """Stored entries in a row of the wrapped design, on average."""
+        return self.inner.row_entries
+
+    @property
+    def narrowable(self) -> bool:
+        """Whether the wrapped design is, and no column lies so far off that centring cancels."""
+        far = 0.0 if self.centre is None else float(np.abs(self.centre / self.scale).max())
+        return self.inner.narrowable and far <= FAR
+
+    def narrow(self) -> ScaledDesign:
+        """Return the same wrapper around the narrowed design."""
+        return self._around(self.inner.narrow())
+
     def matvec(self, x: Array) -> Array:
         """Return A (x/s) + (x_0 - m'(x/s)), (n,) or (n, K)."""
         w = self._unscaled(x)
-        z = self.inner.matvec(w)
+        z = self.inner.matvec(w.astype(x.dtype, copy=False))
         if self.intercept:
             z += x[-1] if self.centre is None else x[-1] - self.centre @ w
         elif self.centre is not None:
@@ -68,7 +86,7 @@ class ScaledDesign(Design):
         """Return [(A'g - m sum(g)) / s, sum(g)], (d,) or (d, K)."""
         out = np.empty((self.shape[1], *g.shape[1:]))
         d = self.inner.shape[1]
-        total = g.sum(axis=0)
+        total = g.sum(axis=0, dtype=np.float64)
         out[:d] = self.inner.rmatvec(g)
         if self.centre is not None:
             out[:d] -= np.multiply.outer(self.centre, total)
@@ -94,10 +112,19 @@ class ScaledDesign(Design):
 
     def rows(self, index: slice | npt.NDArray[np.integer]) -> ScaledDesign:
         """Return the same wrapper around some rows."""
+        return self._around(self.inner.rows(index))
+
+    def gathered(self, index: npt.NDArray[np.integer]) -> Design:
+        """Return a copy of some rows, centred and scaled if they are dense."""
+        if isinstance(self.inner, SparseDesign):
+            return self.rows(index)
+        return DenseDesign(gather(self, index))
+
+    def _around(self, inner: Design) -> ScaledDesign:
         part = object.__new__(ScaledDesign)
-        part.inner, part.intercept = self.inner.rows(index), self.intercept
+        part.inner, part.intercept = inner, self.intercept
         part.centre, part.scale = self.centre, self.scale
-        part.shape, part.dtype = (part.inner.shape[0], self.shape[1]), self.dtype
+        part.shape, part.dtype = (inner.shape[0], self.shape[1]), inner.dtype
         return part
 
     def toarray(self) -> Matrix:

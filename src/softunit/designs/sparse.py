@@ -55,6 +55,20 @@ class SparseDesign(Design):
         """Bytes of entries and indices."""
         return int(self.matrix.data.nbytes + self.matrix.indices.nbytes + self.matrix.indptr.nbytes)
 
+    @property
+    def row_entries(self) -> float:
+        """Stored entries in a row, on average; at least one."""
+        return max(1.0, float(self.matrix.nnz) / self.shape[0])
+
+    @property
+    def narrowable(self) -> bool:
+        """Whether the entries are float32 already; else narrowing costs what it would save."""
+        return bool(self.dtype == np.float32)
+
+    def narrow(self) -> SparseDesign:
+        """Return the design itself, whose entries are float32."""
+        return self
+
     def matvec(self, x: Array) -> Array:
         """Return A x, (n,) or (n, K), float64."""
         return np.asarray(self.matrix @ x)

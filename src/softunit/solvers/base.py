@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from softunit._typing import Array
 from softunit.errors import NeedsError
-from softunit.problem import FORM_LIMIT, Point, Problem
+from softunit.point import Point
+from softunit.problem import FORM_LIMIT, Problem
 from softunit.solution import Status
 
 
@@ -31,6 +33,10 @@ class Solver(ABC, Generic[S]):
 
     needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
     """A subset of value, gradient, curvature, formed_hessian, rows."""
+
+    def begin(self, problem: Problem, x: Array) -> Point:
+        """Return x as the point to start from; a solver that samples may look at some rows only."""
+        return problem.evaluate(x)
 
     @abstractmethod
     def init(self, problem: Problem, point: Point) -> S:

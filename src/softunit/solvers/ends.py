@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softunit._numeric import EPS
-from softunit.problem import Point
+from softunit.point import Point
 from softunit.solution import Status
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from softunit._numeric import dot
 from softunit.line import Line
-from softunit.problem import Point, Problem
+from softunit.point import Point
+from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step

@@ -12,7 +12,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from softunit._numeric import EPS
 from softunit._typing import Kind, Matrix, Vector
 from softunit.curvature import CentredDiagonal
-from softunit.problem import Point, Problem
+from softunit.point import Point
+from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.newton import fix_gauge

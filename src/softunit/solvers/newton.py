@@ -10,7 +10,8 @@ import numpy as np
 from softunit._numeric import ShiftedCholesky, dot
 from softunit._typing import Array, Kind, Matrix
 from softunit.line import Line
-from softunit.problem import FORM_LIMIT, Point, Problem
+from softunit.point import Point
+from softunit.problem import FORM_LIMIT, Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.conjugate_gradients import conjugate_gradients

@@ -38,7 +38,7 @@ class Search:
         start, slope = line.start.value, line.slope
         if not slope < 0:
             return None
-        noise = 16 * EPS * abs(start)
+        noise = line.noise
         low, high, t = 0.0, math.inf, first
         low_slope, high_slope = slope, math.nan
         for _ in range(MAX_TRIALS):

@@ -99,7 +99,7 @@ class Multinomial(Unit):
         """Return the weighted sum of log losses for scores (n,) or (n, K)."""
         if z.ndim == 1:
             return _total(softplus(z) - _second(target) * z, weights)
-        shifted = z - z.max(axis=1, keepdims=True)
+        shifted = z - z.max(axis=1)[:, None]
         own = _own_scores(shifted, target)
         np.exp(shifted, out=shifted)
         return _total(np.log(shifted.sum(axis=1)) - own, weights)
@@ -109,22 +109,19 @@ class Multinomial(Unit):
     ) -> tuple[float, Array]:
         """Return the loss and s * (P - Y), of the shape of z."""
         if z.ndim == 1:
-            y = _second(target)
-            value = _total(softplus(z) - y * z, weights)
-            gradient = expit(z) - y
-            return value, gradient if weights is None else weights * gradient
-        p = z - z.max(axis=1, keepdims=True)
+            return _two_classes(z, _second(target), weights)
+        p = z - z.max(axis=1)[:, None]
         own = _own_scores(p, target)
         np.exp(p, out=p)
         sums = p.sum(axis=1)
         value = _total(np.log(sums) - own, weights)
-        p /= sums[:, None]
+        # One pass divides by the sums and multiplies by the weights.
+        each = 1.0 / sums if weights is None else weights / sums
+        p *= each.astype(p.dtype, copy=False)[:, None]
         if target.ndim == 2:
-            p -= target
+            p -= target if weights is None else weights[:, None] * target
         else:
-            p[np.arange(len(p)), target] -= 1.0
-        if weights is not None:
-            p *= weights[:, None]
+            p[np.arange(len(p)), target] -= 1.0 if weights is None else weights
         return value, p
 
     def curvature(
@@ -141,9 +138,9 @@ class Multinomial(Unit):
         """Return P, shape (n, K), for scores (n, K) or for two classes (n,)."""
         if z.ndim == 1:
             return np.stack([expit(-z), expit(z)], axis=1)
-        p = z - z.max(axis=1, keepdims=True)
+        p = z - z.max(axis=1)[:, None]
         np.exp(p, out=p)
-        p /= p.sum(axis=1, keepdims=True)
+        p *= (1.0 / p.sum(axis=1))[:, None]
         return np.asarray(p)
 
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
@@ -162,6 +159,17 @@ class Multinomial(Unit):
         )
 
 
+def _two_classes(z: Vector, y: Vector, weights: Vector | None) -> tuple[float, Vector]:
+    """Return the loss and its derivative for one column of scores, from one exponential."""
+    small = np.exp(-np.abs(z))
+    value = _total(np.maximum(z, 0.0) + np.log1p(small) - y * z, weights)
+    gradient = np.where(z >= 0, 1.0, small) / (1.0 + small)
+    gradient -= y
+    if weights is not None:
+        gradient *= weights
+    return value, gradient
+
+
 def _second(target: Array) -> Vector:
     """Return the share of the second class, (n,), from labels 0/1 or shares (n, 2)."""
     return np.asarray(target[:, 1] if target.ndim == 2 else target, dtype=np.float64)
@@ -175,4 +183,4 @@ def _own_scores(z: Matrix, target: Array) -> Vector:
 
 
 def _total(losses: Vector, weights: Vector | None) -> float:
-    return float(losses.sum() if weights is None else weights @ losses)
+    return float(losses.sum(dtype=np.float64) if weights is None else weights @ losses)

@@ -1,0 +1,105 @@
+"""Sums over blocks of rows on all cores, with linear algebra held to one thread meanwhile.
+
+Products of a block with a few columns are too short for threads inside linear algebra, and
+exponentials have none at all. Whole blocks on threads of their own keep every core busy with data
+that fit its cache.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import cache
+from typing import Any, TypeVar
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+Item = TypeVar("Item")
+Terms = tuple[Any, ...]
+"""Floats and arrays; sums are taken entry by entry, in float64."""
+
+
+def cores() -> int:
+    """Return how many threads linear algebra may use now: what a user pinned counts here too."""
+    pools = _controller().info()
+    return max(1, min((p["num_threads"] for p in pools if p["user_api"] == "blas"), default=1))
+
+
+def add_up(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
+    """Return the sum of function(item) over all items, on as many threads as linear algebra has.
+
+    Items are dealt out in turn to one chain for each thread and added up in order, so one number
+    of threads gives one answer.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a tuple of floats and arrays, new ones at every call.
+    items : sequence
+        At least one.
+    """
+    workers = min(cores(), len(items))
+    if workers < 2:
+        return _chain(function, items)
+    with _one_thread_each():
+        futures = [
+            _pool(workers).submit(copy_context().run, _chain, function, items[i::workers])
+            for i in range(workers)
+        ]
+        parts = [future.result() for future in futures]
+    return tuple(sum(terms[1:], start=terms[0]) for terms in zip(*parts, strict=True))
+
+
+def _chain(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
+    totals = [_widened(term) for term in function(items[0])]
+    for item in items[1:]:
+        for i, term in enumerate(function(item)):
+            totals[i] += term
+    return tuple(totals)
+
+
+def _widened(term: Any) -> Any:
+    return np.asarray(term, dtype=np.float64) if isinstance(term, np.ndarray) else term
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="softunit")
+
+
+# Threads do not survive a fork: a child makes its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+class _Held:
+    """How many sums hold linear algebra to one thread now; the first sets, the last restores."""
+
+    lock = threading.Lock()
+    holders = 0
+    limit: Any = None
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    with _Held.lock:
+        if _Held.holders == 0:
+            _Held.limit = _controller().limit(limits=1, user_api="blas")
+        _Held.holders += 1
+    try:
+        yield
+    finally:
+        with _Held.lock:
+            _Held.holders -= 1
+            if _Held.holders == 0:
+                _Held.limit.restore_original_limits()
