@@ -12,7 +12,14 @@ from scipy import sparse
 import softunit as su
 from softunit.designs import DenseDesign, Design, ScaledDesign, SparseDesign
 from softunit.penalties import NoPenalty, Penalty, Ridge, ScoreRidge
-from softunit.solvers import LBFGS, GradientDescent, GradientRegularizedNewton, Newton, Solver
+from softunit.solvers import (
+    LBFGS,
+    GradientDescent,
+    GradientRegularizedNewton,
+    Newton,
+    SketchedNewton,
+    Solver,
+)
 from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares, Unit
 
 Draw = Callable[[np.random.Generator, int], Any]
@@ -154,6 +161,7 @@ SOLVERS = [
     SolverCase("newton-cg", Newton(linear="cg")),
     SolverCase("gradient-regularized-newton", GradientRegularizedNewton()),
     SolverCase("gradient-regularized-gauss-newton", GradientRegularizedNewton(kind="gauss_newton")),
+    SolverCase("sketched-newton", SketchedNewton()),
     SolverCase("lbfgs", LBFGS(), max_iter=400),
     SolverCase("gradient-descent", GradientDescent(), tol=1e-6, max_iter=4000),
 ]

@@ -7,6 +7,7 @@ from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewt
 from softunit.solvers.lbfgs import LBFGS
 from softunit.solvers.newton import Newton
 from softunit.solvers.search import Search
+from softunit.solvers.sketched_newton import SketchedNewton
 
 __all__ = [
     "GradientDescent",
@@ -15,6 +16,7 @@ __all__ = [
     "Newton",
     "SOLVERS",
     "Search",
+    "SketchedNewton",
     "Solver",
     "resolve_solver",
 ]

@@ -12,11 +12,16 @@ from softunit.solvers.gradient_descent import GradientDescent
 from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewton
 from softunit.solvers.lbfgs import LBFGS
 from softunit.solvers.newton import Newton
+from softunit.solvers.sketched_newton import SketchedNewton
+
+SMALL = 1000  # parameters up to which a formed Hessian may be the fastest way,
+SMALL_WORK = 2e9  # and n p^2 likewise: about a tenth of a second
 
 SOLVERS: dict[str, Solver[Any]] = {
     "newton": Newton(),
     "newton-cholesky": Newton(linear="cholesky"),
     "newton-cg": Newton(linear="cg"),
+    "sketched-newton": SketchedNewton(),
     "gradient-regularized-newton": GradientRegularizedNewton(),
     "lbfgs": LBFGS(),
     "gradient-descent": GradientDescent(),
@@ -40,8 +45,9 @@ def check_solver(solver: object) -> None:
 def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
     """Return the solver for a name, for "auto", or the solver itself, its needs checked.
 
-    "auto" takes Newton for convex units; for others gradient-regularised Newton while the Hessian
-    can be formed, and L-BFGS beyond.
+    "auto" takes Newton for convex units whose Hessian is small, and SketchedNewton where rows are
+    independent and it is not; for units that are not convex gradient-regularised Newton while the
+    Hessian can be formed, and L-BFGS beyond.
 
     Raises
     ------
@@ -56,10 +62,18 @@ def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
     elif solver != "auto":
         chosen = SOLVERS[solver]
     elif problem.unit.bounds(problem.target, problem.weights).convex:
-        chosen = Newton(kind="exact")
+        chosen = SketchedNewton() if _is_large(problem) else Newton(kind="exact")
     elif problem.size <= FORM_LIMIT:
         chosen = GradientRegularizedNewton()
     else:
         chosen = LBFGS()
     chosen.check(problem)
     return chosen
+
+
+def _is_large(problem: Problem) -> bool:
+    """Return whether forming a Hessian takes longer than a few passes over rows that may sample."""
+    if not problem.unit.rowwise:
+        return False
+    p, n = problem.size, problem.design.shape[0]
+    return p > SMALL or n * p * p > SMALL_WORK

@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from softunit._numeric import EPS, dot
-from softunit._typing import Array
+from softunit._numeric import dot
 from softunit.line import Line
-from softunit.problem import Point, Problem
+from softunit.point import Point
+from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step
+from softunit.solvers.memory import Memory
 from softunit.solvers.search import Search
 
 
 @dataclass(frozen=True)
 class LBFGSState:
-    """The point and the last moves s with the changes y of the gradient, oldest first."""
+    """The point and the memory of the last moves."""
 
     point: Point
-    pairs: tuple[tuple[Array, Array], ...] = ()
+    memory: Memory
 
 
 @dataclass(frozen=True)
@@ -48,43 +49,24 @@ class LBFGS(Solver[LBFGSState]):
 
     def init(self, problem: Problem, point: Point) -> LBFGSState:
         """Return the state at the start, with an empty memory."""
-        return LBFGSState(point)
+        return LBFGSState(point, Memory(self.memory))
 
     def step(self, problem: Problem, state: LBFGSState) -> tuple[LBFGSState, Status]:
         """Return the next state; a failed search forgets the memory once before it gives up."""
-        point, pairs = state.point, state.pairs
+        point, memory = state.point, state.memory
         while True:
-            line = Line(problem, point, -inverse_product(pairs, point.gradient))  # 1.
-            t = self.search.step(line, 1.0 if pairs else _first_step(point))  # 2.
+            line = Line(problem, point, -memory.inverse_product(point.gradient))  # 1.
+            t = self.search.step(line, 1.0 if memory.pairs else _first_step(point))  # 2.
             if t is not None:
                 break
-            if not pairs:
+            if not memory.pairs:
                 return state, why_no_step(point, line.slope)
-            pairs = ()
+            memory = Memory(self.memory)
         new = line.point(t)
-        move, change = new.x - point.x, new.gradient - point.gradient
-        curved = dot(move, change)
-        if curved > EPS * dot(change, change):  # 3.
-            pairs = (*pairs, (move, change))[-self.memory :]
-        return LBFGSState(new, pairs), Status.RUNNING
+        memory = memory.with_pair(new.x - point.x, new.gradient - point.gradient)  # 3.
+        return LBFGSState(new, memory), Status.RUNNING
 
 
 def _first_step(point: Point) -> float:
     norm = dot(point.gradient, point.gradient) ** 0.5
     return min(1.0, 1.0 / norm) if norm > 0 else 1.0
-
-
-def inverse_product(pairs: tuple[tuple[Array, Array], ...], gradient: Array) -> Array:
-    """Return the approximate inverse Hessian times a gradient: the two-loop recursion."""
-    q = gradient.copy()
-    done = []
-    for move, change in reversed(pairs):
-        a = dot(move, q) / dot(move, change)
-        q -= a * change
-        done.append((a, move, change))
-    if pairs:
-        move, change = pairs[-1]
-        q *= dot(move, change) / dot(change, change)
-    for a, move, change in reversed(done):
-        q += (a - dot(change, q) / dot(move, change)) * move
-    return q

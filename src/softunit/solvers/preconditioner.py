@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import cho_factor, cho_solve, eigh
 
 from softunit._numeric import as_columns
 from softunit._typing import Array, Matrix, Vector
 from softunit.problem import Problem
 
-DENSE_LIMIT = 2048
-"""Columns of the design up to which its Gram is formed and decomposed, memory permitting."""
+DECOMPOSE_LIMIT = 1024
+"""Columns of the design up to which its Gram is decomposed once for every curvature."""
+
+DENSE_LIMIT = 4096
+"""Columns of the design up to which its Gram is formed and factored, memory permitting."""
 
 DECOMPOSED = 5  # arrays of the size of the Gram that its decomposition holds at once
+FACTORED = 3  # and its factors, for curvatures that do not lie far apart
 SPARE = 100 << 20  # bytes, and a quarter of the design: what they may take
 
 JITTER = 1e-12  # of the mean eigenvalue: keeps collinear free columns positive definite
@@ -23,12 +28,15 @@ Solve = Callable[[Array], Array]
 
 
 class KroneckerPreconditioner:
-    """(m_k G + D)^-1 for each column k of scores, from one eigendecomposition.
+    """(m_k G + D)^-1 for each column k of scores.
 
-    G is the Gram of the design, D the diagonal of the ridge and m_k the mean curvature of column
-    k, the only part that changes between iterations. The simultaneous diagonalisation
-    V'(G + D)V = I, V'DV = diag(t) gives (m G + D)^-1 = V diag(1 / (m (1 - t) + t)) V'. Where the
-    Gram has too many columns or would break the memory rule, G is replaced by its diagonal.
+    G is the Gram of the design or of a sample of its rows, D the diagonal of the ridge and m_k the
+    mean curvature of column k, the only part that changes between iterations.
+
+    - Up to 1,024 columns one decomposition serves every m: V'(G + D)V = I and V'DV = diag(t) give
+      (m G + D)^-1 = V diag(1 / (m (1 - t) + t)) V'.
+    - Up to 4,096 columns classes of like m (within a factor of two) share one Cholesky factor.
+    - Beyond, or where these would break the memory rule, G is replaced by its diagonal.
 
     Where a constant across the columns of scores changes nothing, the Hessian on such constants is
     the ridge alone: they are solved for exactly, which keeps sums over the classes exact and saves
@@ -37,6 +45,8 @@ class KroneckerPreconditioner:
     Parameters
     ----------
     problem : Problem
+    sample : Problem or None, default None
+        Some rows of the problem to take the Gram from; None takes all.
 
     Notes
     -----
@@ -44,36 +54,64 @@ class KroneckerPreconditioner:
     of its upper bound.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, sample: Problem | None = None) -> None:
         self._ridge = problem.ridge
-        n = problem.design.shape[0]
+        self._stretch = 1.0
+        n, d = problem.design.shape
         weight = n if problem.weights is None else float(problem.weights.sum())
         self._share = problem.mass / weight
         self._score_ridge = problem.score_ridge.mean() * n
         self._blind = (
             problem.unit.rowwise and problem.unit.shift_invariant and problem.columns > 1
         ) and not problem.score_ridge.any()
+        self._gram: Matrix | None = None
         self._vectors: Matrix | None = None
-        d = problem.shape[0]
-        fits = DECOMPOSED * 8 * d * d <= 0.25 * problem.design.nbytes + SPARE
-        if d <= DENSE_LIMIT and fits:
-            both = problem.gram + np.diag(self._ridge)
+        rows = problem if sample is None else sample
+        spare = 0.25 * problem.design.nbytes + SPARE
+        if d <= DECOMPOSE_LIMIT and DECOMPOSED * 8 * d * d <= spare:
+            both = rows.gram + np.diag(self._ridge)
             both[np.diag_indices_from(both)] += JITTER * np.trace(both) / len(both)
             shares, self._vectors = eigh(np.diag(self._ridge), both)
             self._shares = np.clip(shares, 0.0, 1.0)
+        elif d <= DENSE_LIMIT and FACTORED * 8 * d * d <= spare:
+            self._gram = rows.gram
+            self._factors: dict[int, tuple[Matrix, bool]] = {}
         else:
             mean, variance = problem.design.column_moments()
             self._diagonal = (mean**2 + variance) / self._share
+
+    def with_ridge(self, ridge: Vector) -> KroneckerPreconditioner | None:
+        """Return the same for another ridge, or None where it must be made anew.
+
+        A decomposition serves every multiple of the ridge it was made with.
+        """
+        stretch = 1.0
+        if self._vectors is not None and not np.array_equal(ridge, self._ridge):
+            held = self._ridge > 0
+            if not np.array_equal(held, ridge > 0) or not held.any():
+                return None
+            ratios = ridge[held] / self._ridge[held]
+            stretch = float(ratios[0])
+            if not np.allclose(ratios, stretch, rtol=1e-12):
+                return None
+        twin = copy.copy(self)
+        twin._stretch, twin._factors = stretch, {}
+        twin._ridge = self._ridge if self._vectors is not None else ridge
+        return twin
 
     def at(self, diagonal_sum: Vector) -> Solve:
         """Return R -> approximate H^-1 R for the curvature's diagonal summed over rows."""
         means = (np.maximum(diagonal_sum, 0.0) + self._score_ridge) * self._share
         means = np.maximum(means, 1e-8 * means.max(initial=0.0) + 1e-300)
-        solve = self._by_diagonal(means) if self._vectors is None else self._by_vectors(means)
+        if self._vectors is not None:
+            solve = self._by_vectors(means)
+        else:
+            solve = self._by_diagonal(means) if self._gram is None else self._by_factors(means)
         if not self._blind:
             return lambda r: np.asarray(solve(as_columns(r)).reshape(r.shape))
-        held = self._ridge[:, None] > 0
-        inverse = np.where(held, 1.0 / np.where(held, self._ridge[:, None], 1.0), 0.0)
+        ridge = self._stretch * self._ridge[:, None]
+        held = ridge > 0
+        inverse = np.where(held, 1.0 / np.where(held, ridge, 1.0), 0.0)
 
         def with_constants(r: Array) -> Array:
             constant = r.mean(axis=1, keepdims=True)
@@ -85,8 +123,39 @@ class KroneckerPreconditioner:
     def _by_vectors(self, means: Vector) -> Solve:
         vectors, shares = self._vectors, self._shares[:, None]
         assert vectors is not None
-        inverse = 1.0 / (means * (1 - shares) + shares)
+        inverse = 1.0 / (means * (1 - shares) + self._stretch * shares)
         return lambda r: np.asarray(vectors @ (inverse * (vectors.T @ r)))
+
+    def _by_factors(self, means: Vector) -> Solve:
+        groups = np.rint(np.log2(means)).astype(int)
+        members = {int(g): np.flatnonzero(groups == g) for g in np.unique(groups)}
+
+        def solve(r: Array) -> Array:
+            out = np.empty_like(r)
+            for group, columns in members.items():
+                factor = self._factor(group)
+                out[:, columns] = cho_solve(factor, r[:, columns], check_finite=False)
+            return out
+
+        return solve
+
+    def _factor(self, group: int) -> tuple[Matrix, bool]:
+        """Return the Cholesky factor of 2^group G + D, made once and kept for a few groups."""
+        if group not in self._factors:
+            assert self._gram is not None
+            if len(self._factors) >= FACTORED - 1:
+                self._factors.pop(next(iter(self._factors)))
+            both = self._gram * 2.0**group
+            both[np.diag_indices_from(both)] += self._ridge
+            lift = JITTER * np.trace(both) / len(both)
+            while True:
+                both[np.diag_indices_from(both)] += lift
+                try:
+                    self._factors[group] = cho_factor(both, lower=True, check_finite=False)
+                    break
+                except np.linalg.LinAlgError:
+                    lift *= 100
+        return self._factors[group]
 
     def _by_diagonal(self, means: Vector) -> Solve:
         denominator = np.multiply.outer(self._diagonal, means) + self._ridge[:, None]

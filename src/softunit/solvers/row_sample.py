@@ -1,0 +1,88 @@
+"""Rows in a seeded random order, of which every beginning stands for the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softunit._typing import Vector
+from softunit.designs.base import Design
+from softunit.problem import Problem
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """A priority sample of rows, nested: its first m rows are a sample of m.
+
+    Row i gets the priority w_i / u_i with u_i uniform on (0, 1); the rows of highest priority are
+    taken, and the first m stand for all with weights max(w_i, the priority of row m + 1), which
+    are unbiased for every sum over rows. Equal weights give a simple random sample, rows without
+    weight are never drawn, and a row that outweighs the rest always is.
+
+    Attributes
+    ----------
+    index : ndarray of int, shape (h,)
+        Rows by falling priority.
+    weights : ndarray of shape (h,), or None
+        Their own weights.
+    priorities : ndarray of shape (h + 1,), or None
+        The last is that of the first row left out.
+    design : Design
+        These rows, gathered once.
+
+    Notes
+    -----
+    Source: N. Duffield, C. Lund, M. Thorup (2007), "Priority sampling for estimation of arbitrary
+    subset sums". Rows are gathered, never the whole design.
+    """
+
+    index: npt.NDArray[np.integer]
+    weights: Vector | None
+    priorities: Vector | None
+    design: Design
+
+    @classmethod
+    def draw(cls, problem: Problem, size: int, rng: np.random.Generator) -> RowSample:
+        """Draw a sample; where fewer rows have weight, it holds these."""
+        n, weights = problem.design.shape[0], problem.weights
+        if weights is None:
+            index = rng.permutation(n)[:size]
+            return cls(index, None, None, problem.design.gathered(index))
+        heard = np.flatnonzero(weights)
+        with np.errstate(over="ignore"):  # an infinite priority is the highest there is
+            priorities = weights[heard] / (1.0 - rng.random(len(heard)))
+        order = np.argsort(-priorities, kind="stable")[: size + 1]
+        index = heard[order[:size]]
+        left = np.append(priorities[order], 0.0)[: len(index) + 1]
+        return cls(index, weights[index], left, problem.design.gathered(index))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def of(self, problem: Problem) -> Problem:
+        """Return the problem of the whole sample."""
+        return problem.sampled(self.index, weights=self._weights(len(self)), design=self.design)
+
+    def first(self, sampled: Problem, m: int) -> Problem:
+        """Return the problem of the first m rows, from that of the whole sample."""
+        if m >= len(self):
+            return sampled
+        return sampled.sampled(slice(0, m), weights=self._weights(m))
+
+    def _weights(self, m: int) -> Vector | None:
+        if self.weights is None or self.priorities is None:
+            return None
+        return np.asarray(np.maximum(self.weights[:m], self.priorities[m]))
+
+
+def drawn_once(problem: Problem, size: int, seed: Any) -> RowSample:
+    """Return a sample for the problem's weights, drawn once for all problems derived from it."""
+    kept = problem.prepared.get("sample")
+    if kept is not None and kept[0] is problem.weights and kept[1:3] == (size, seed):
+        return kept[3]  # type: ignore[no-any-return]
+    sample = RowSample.draw(problem, size, np.random.default_rng(seed))
+    problem.prepared["sample"] = (problem.weights, size, seed, sample)
+    return sample

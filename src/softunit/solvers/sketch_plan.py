@@ -1,0 +1,145 @@
+"""Which samples a sketched Newton run passes through, and the Hessians it makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softunit._typing import Array
+from softunit.point import Point
+from softunit.problem import Problem
+from softunit.solvers.conjugate_gradients import conjugate_gradients
+from softunit.solvers.memory import Inverse
+from softunit.solvers.preconditioner import KroneckerPreconditioner
+from softunit.solvers.row_sample import RowSample, drawn_once
+
+if TYPE_CHECKING:
+    from softunit.solvers.sketched_newton import SketchedNewton
+
+FIRST_ROWS = 5000  # fewer cost no less time
+PER_PARAMETER = 2.0  # rows for each parameter in the smallest sample worth a look
+DETERMINED = 3.0  # rows for each parameter from which a sample determines the Hessian
+GRAM_ROWS = (4, 20)  # rows for each column in the Gram of the preconditioner: at least, at most
+GRAM_WORK = 2.0  # rows of it that cost half a gradient: this times n K over d
+MEAN_ROWS = 5000  # rows that the mean curvature of a class is taken from
+COARSE_WORK = 1e7  # entries of A times columns of scores: a pass of some milliseconds
+CG_RTOL = 0.1  # of the preconditioned residual: the memory mends the rest
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Samples of one problem, smallest first, the whole last.
+
+    Attributes
+    ----------
+    whole : Problem
+    sizes : tuple of int
+        Rows of the samples, without the whole.
+    sample : RowSample or None
+        None where the whole is used throughout.
+    """
+
+    whole: Problem
+    sizes: tuple[int, ...]
+    sample: RowSample | None
+
+    @property
+    def last(self) -> int:
+        """Number of the stage that is the whole."""
+        return len(self.sizes)
+
+    @cached_property
+    def coarse(self) -> bool:
+        """Whether there is enough work for float32 to pay, and the design bears it."""
+        design = self.whole.design
+        work = design.shape[0] * design.row_entries * self.whole.columns
+        return design.narrowable and work > COARSE_WORK
+
+    @cached_property
+    def _sampled(self) -> Problem:
+        return self.whole if self.sample is None else self.sample.of(self.whole)
+
+    def problem(self, stage: int) -> Problem:
+        """Return the problem of a stage."""
+        if stage == self.last:
+            return self.whole
+        return self.head(self.sizes[stage])
+
+    def head(self, rows: int) -> Problem:
+        """Return the problem of the first rows of the sample, of all its rows if it has fewer."""
+        if self.sample is None:
+            return self.whole
+        return self.sample.first(self._sampled, max(rows, 1))
+
+    def samples_hessian(self, kind: str) -> bool:
+        """Return whether the Hessian is that of a sample."""
+        if kind != "auto":
+            return kind == "sampled"
+        classes = max(1, self.whole.columns - 1)
+        rows = self._sampled.design.shape[0]
+        return bool(self.sizes) and rows >= DETERMINED * self.whole.shape[0] * classes
+
+    @cached_property
+    def preconditioner(self) -> KroneckerPreconditioner:
+        """One weighted Gram for each class."""
+        kept = self.whole.prepared.get("preconditioner")
+        made = None if kept is None else kept.with_ridge(self.whole.ridge)
+        if made is None:
+            made = KroneckerPreconditioner(self.whole, self.head(_gram_rows(self.whole)))
+            self.whole.prepared["preconditioner"] = made
+        return made
+
+    def inverse(self, stage: int, x: Array, kind: str, max_cg: int) -> Inverse:
+        """Return R -> approximate H^-1 R at x for a stage."""
+        point = Point(x, np.nan, x, None)
+        few = self.head(MEAN_ROWS)
+        if not self.samples_hessian(kind):
+            return self.preconditioner.at(few.hessian_product(point, coarse=True)[1])
+        rows = self.whole.design.shape[0] if stage == self.last else self.sizes[stage]
+        classes = max(1, self.whole.columns - 1)
+        least = int(DETERMINED * self.whole.shape[0] * classes)
+        sample = self.head(max(rows // 8, least, min(rows, FIRST_ROWS)))
+        product, diagonal = sample.hessian_product(point, coarse=True)
+        precondition = self.preconditioner.at(diagonal)
+        return lambda right: conjugate_gradients(
+            product, precondition, right, rtol=CG_RTOL, max_iter=max_cg
+        )
+
+
+def planned(problem: Problem, solver: SketchedNewton) -> Plan:
+    """Return the plan for a problem, made once."""
+    kept = problem.prepared.get("plan")
+    if kept is not None and kept[0] is problem and kept[1] == solver:
+        return kept[2]  # type: ignore[no-any-return]
+    sizes = _sizes(problem, solver.growth)
+    n = problem.design.shape[0]
+    held = sizes[-1] if sizes else 0
+    wanted = max(held, _gram_rows(problem))
+    sample = drawn_once(problem, wanted, solver.seed) if wanted < n // 2 else None
+    plan = Plan(problem, sizes, sample)
+    problem.prepared["plan"] = (problem, solver, plan)
+    return plan
+
+
+def _sizes(problem: Problem, growth: int) -> tuple[int, ...]:
+    """Return n/growth, n/growth^2, ... down to the smallest sample worth a look, ascending."""
+    n = problem.design.shape[0]
+    heard = n if problem.weights is None else int(np.count_nonzero(problem.weights))
+    classes = max(1, problem.columns - 1)
+    least = max(FIRST_ROWS, int(PER_PARAMETER * problem.shape[0] * classes))
+    sizes = []
+    rows = heard // growth
+    while rows >= least:
+        sizes.append(rows)
+        rows //= growth
+    return tuple(reversed(sizes))
+
+
+def _gram_rows(problem: Problem) -> int:
+    """Return from how many rows the Gram is taken: as many as cost about half a gradient."""
+    n, d = problem.design.shape
+    least, most = (rows * d for rows in GRAM_ROWS)
+    return max(FIRST_ROWS, min(most, max(least, int(GRAM_WORK * n * problem.columns / d))))

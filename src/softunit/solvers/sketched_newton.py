@@ -1,0 +1,201 @@
+"""Newton's method with the Hessian of a sample of rows, on samples that grow to the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from softunit._numeric import dot
+from softunit._typing import Array
+from softunit.line import Line
+from softunit.point import Point
+from softunit.problem import Problem
+from softunit.solution import Status
+from softunit.solvers.base import Solver
+from softunit.solvers.ends import why_no_step
+from softunit.solvers.memory import Inverse, Memory
+from softunit.solvers.search import Search
+from softunit.solvers.sketch_plan import Plan, planned
+
+SETTLED = 0.3  # of the decrement that sampling leaves: below, a stage has told what it can
+FIRST = 0.1  # of value and parameters per row, likewise for the first stage
+COARSE = 3e-7  # largest entry of the gradient down to which float32, good to 1e-8, shows the way
+REFRESH = 8  # iterations on one approximate Hessian after which it is made anew
+
+
+@dataclass(frozen=True)
+class SketchedState:
+    """What one step hands to the next.
+
+    Attributes
+    ----------
+    point : Point
+    plan : Plan
+        The samples.
+    stage : int
+        Which of them the point was evaluated on.
+    inverse : callable or None
+        The approximate inverse Hessian; None where it must be made.
+    memory : Memory
+    enough : float
+        Decrement at which the stage is settled; zero until it is known.
+    age : int
+        Iterations since `inverse` was made.
+    """
+
+    point: Point
+    plan: Plan
+    stage: int
+    inverse: Inverse | None
+    memory: Memory
+    enough: float = 0.0
+    age: int = 0
+
+
+@dataclass(frozen=True)
+class SketchedNewton(Solver[SketchedState]):
+    """Newton's method on growing samples, with a sampled Hessian and quasi-Newton memory.
+
+    1. Start on a small random sample of the rows.  2. Multiply the gradient by an approximate
+    inverse Hessian, corrected by the last moves (limited-memory BFGS): conjugate gradients with
+    the Hessian of an eighth of the rows where these determine it, else one weighted Gram for each
+    class.  3. Search along the line, step one first; work in float32 while the gradient is far
+    from zero.  4. Once the decrement g'H^-1 g is below what sampling leaves, multiply the sample by
+    `growth`, until it is the whole.
+
+    Almost all work is done on few rows; the whole is passed over a handful of times. Samples are
+    drawn by priority, so sorted rows, rows without weight and rows that outweigh all others are
+    met as they should be, and the design is not copied.
+
+    Parameters
+    ----------
+    growth : int, default 8
+        Factor between samples.
+    memory : int, default 20
+        Pairs of moves and changes of the gradient kept.
+    hessian : {"auto", "sampled", "kronecker"}, default "auto"
+        The approximate Hessian: that of a sample of rows, or one weighted Gram for each class.
+        "auto" goes by rows per parameter.
+    max_cg : int, default 30
+        Most products with the sampled Hessian in one direction.
+    seed : int, default 0
+        Of the order of the rows.
+    search : Search, default Search()
+        The line search.
+
+    Notes
+    -----
+    Sampled Hessians: arXiv 2304.10411 (with leverage scores); the growing samples, their
+    stopping rule and the combination are ours (docs/maths/sketched-newton).
+    """
+
+    growth: int = 8
+    memory: int = 20
+    hessian: str = "auto"
+    max_cg: int = 30
+    seed: int = 0
+    search: Search = Search()
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature", "rows"})
+
+    def begin(self, problem: Problem, x: Array) -> Point:
+        """Return x on the smallest sample if it is zero, else on all rows."""
+        plan = planned(problem, self)
+        stage = 0 if not x.any() else plan.last
+        return self._evaluate(plan, stage, x)
+
+    def init(self, problem: Problem, point: Point) -> SketchedState:
+        """Return the state at the start; from a point on all rows, choose the first sample."""
+        plan = planned(problem, self)
+        memory = Memory(self.memory)
+        if point.share < 1.0 or plan.last == 0:
+            return SketchedState(point, plan, 0, None, memory)
+        whole = SketchedState(point, plan, plan.last, None, memory)
+        # What a sample says differently is its noise: closer to the optimum it has no say.
+        sampled = self._evaluate(plan, plan.last - 1, point.x)
+        inverse = plan.inverse(plan.last, point.x, self.hessian, self.max_cg)
+        noise = sampled.gradient - point.gradient
+        left, blur = (dot(g, inverse(g)) for g in (point.gradient, noise))
+        if left <= blur:
+            return replace(whole, inverse=inverse)
+        return SketchedState(sampled, plan, plan.last - 1, None, memory, enough=SETTLED * blur)
+
+    def step(self, problem: Problem, state: SketchedState) -> tuple[SketchedState, Status]:
+        """Return the next state: one move, or the same point on a larger sample."""
+        if state.point.share == 1.0 and state.stage < state.plan.last:
+            state = self._on(state, state.plan.last, state.point)
+        stage = state.plan.problem(state.stage)
+        stale = state.age >= REFRESH and state.plan.samples_hessian(self.hessian)
+        if state.inverse is None or stale:
+            made = state.plan.inverse(state.stage, state.point.x, self.hessian, self.max_cg)
+            state = replace(state, inverse=made, age=0)
+        direction = self._direction(state)
+        decrement = -dot(direction, state.point.gradient)
+        if state.stage < state.plan.last:
+            if state.enough > 0 and decrement <= state.enough:  # 4.
+                return self._grown(state, decrement), Status.RUNNING
+            if state.enough == 0:
+                state = replace(state, enough=self._enough(state, decrement))
+        return self._moved(stage, state, direction)
+
+    def _direction(self, state: SketchedState) -> Array:
+        """Return a descent direction (2.)."""
+        g = state.point.gradient
+        rescale = not state.plan.samples_hessian(self.hessian)
+        direction = -state.memory.inverse_product(g, state.inverse, rescale=rescale)
+        return direction if dot(direction, g) < 0 else -g
+
+    def _moved(
+        self, stage: Problem, state: SketchedState, direction: Array
+    ) -> tuple[SketchedState, Status]:
+        """Search along the line (3.) and remember; a failed search forgets, then gives up."""
+        point = state.point
+        line = Line(stage, point, direction, coarse=self._coarse(state), store=False)
+        t = self.search.step(line)
+        if t is not None:
+            new = line.point(t)
+            memory = state.memory.with_pair(new.x - point.x, new.gradient - point.gradient)
+            return replace(state, point=new, memory=memory, age=state.age + 1), Status.RUNNING
+        if state.stage < state.plan.last:
+            return self._grown(state, -line.slope), Status.RUNNING
+        if state.memory.pairs or state.age:
+            return self._forgetful(state), Status.RUNNING
+        return state, why_no_step(point, line.slope)
+
+    def _forgetful(self, state: SketchedState) -> SketchedState:
+        """Return the same point in float64, with nothing remembered."""
+        point = state.point
+        if not point.exact:
+            point = state.plan.problem(state.stage).evaluate(point.x, store=False)
+        return replace(state, point=point, inverse=None, memory=Memory(self.memory), age=0)
+
+    def _grown(self, state: SketchedState, decrement: float) -> SketchedState:
+        stage = state.stage + 1
+        point = self._evaluate(state.plan, stage, state.point.x)
+        return self._on(state, stage, point)
+
+    def _on(self, state: SketchedState, stage: int, point: Point) -> SketchedState:
+        return SketchedState(point, state.plan, stage, None, Memory(self.memory))
+
+    def _enough(self, state: SketchedState, decrement: float) -> float:
+        """Return the decrement at which a stage is settled.
+
+        On arrival the decrement is what the noise of the smaller sample has left; that of this
+        sample is smaller by the factor between them. The first stage has only its size to go by.
+        """
+        if state.stage > 0:
+            return SETTLED * decrement / self.growth
+        rows = state.plan.sizes[0]
+        return FIRST * abs(state.point.value) * min(1.0, state.point.x.size / rows)
+
+    @staticmethod
+    def _evaluate(plan: Plan, stage: int, x: Array) -> Point:
+        return plan.problem(stage).evaluate(x, store=False, coarse=plan.coarse)
+
+    @staticmethod
+    def _coarse(state: SketchedState) -> bool:
+        """Return whether float32 will do: on samples, and far from the optimum."""
+        point, plan = state.point, state.plan
+        if state.stage < plan.last:
+            return plan.coarse
+        far = plan.whole.gradient_norm(point.gradient) > COARSE
+        return plan.coarse and far and not point.exact
