@@ -30,8 +30,8 @@ check: $(VENV)/.dev ## Format, lint, types, import contract, documentation
 	$(VENV)/bin/lint-imports --no-logo
 	$(PY) -m mkdocs build --strict --quiet
 
-bench: $(VENV)/.dev ## Time softunit and its peers side by side
-	$(PY) -m benchmarks
+bench: $(VENV)/.bench ## Time softunit and its peers side by side
+	$(VENV)/bin/softunit bench $(or $(ARGS),--suite full)
 
 docs: $(VENV)/.dev ## Serve the documentation on this machine
 	$(PY) -m mkdocs serve
@@ -55,6 +55,10 @@ $(VENV)/.made:
 			"make PYTHON=/path/to/python3.11" >&2; \
 		exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.made
+	$(PIP) install --quiet --editable '.[bench]'
 	@touch $@
 
 # Stamps: installed again only when pyproject.toml changes. The source is used where it lies.

@@ -1,1 +1,1 @@
-"""softunit and its peers side by side: python -m benchmarks."""
+"""What only developers measure: memory, import time, and one revision against another."""

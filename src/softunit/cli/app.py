@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from softunit.cli.bench import bench
 from softunit.cli.certify import certify
 from softunit.cli.demo import demo
 from softunit.cli.exits import (
@@ -103,7 +104,7 @@ def start(
         raise typer.Exit()
 
 
-for command in (fit, predict, certify, demo):
+for command in (fit, predict, certify, demo, bench):
     app.command()(command)
 
 

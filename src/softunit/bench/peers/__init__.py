@@ -1,0 +1,39 @@
+"""Who runs: ours and others, each made to try for the same gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from softunit._checks import near_names
+from softunit.bench.peers.base import Answer, Peer, from_model
+from softunit.bench.peers.descent import DESCENT
+from softunit.bench.peers.others import OTHERS
+from softunit.bench.peers.ours import OURS
+from softunit.bench.peers.scikit_learn import SAGA, SCIKIT_LEARN
+from softunit.errors import InputError
+
+PEERS: dict[str, Peer] = {
+    peer.name: peer for peer in (*OURS, *SCIKIT_LEARN, *OTHERS, *DESCENT, SAGA)
+}
+"""Every peer by its name, in the order in which they run: ours, and then the strongest first."""
+
+RIVALS = ("sklearn-", "cyanure")
+"""How the names begin of those whose best time is compared with ours in the summary."""
+
+
+def chosen_peers(names: Iterable[str]) -> list[Peer]:
+    """Return the peers of these names in the order of `PEERS`, or the standard ones for none.
+
+    An unknown name is an `InputError` with near names.
+    """
+    names = list(names)
+    for name in names:
+        if name not in PEERS:
+            raise InputError(
+                f"There is no peer {name!r}.{near_names(name, PEERS)} The peers are"
+                f" {', '.join(PEERS)}."
+            )
+    return [peer for peer in PEERS.values() if (peer.name in names if names else peer.standard)]
+
+
+__all__ = ["Answer", "PEERS", "Peer", "RIVALS", "chosen_peers", "from_model"]
