@@ -36,7 +36,7 @@ class Rows:
         Row weights.
     offset : ndarray of the shape of the scores, or None
         Added to A x.
-    score_ridge : ndarray of shape (n,)
+    score_ridge : ndarray of shape (n,) or None
         q: 1/2 sum_i q_i |z_i|^2 is added.
     mass : float
         What the unit's loss is divided by.
@@ -47,7 +47,7 @@ class Rows:
     target: Array
     weights: Vector | None
     offset: Array | None
-    score_ridge: Vector
+    score_ridge: Vector | None
     mass: float
 
     # Passes over all rows, without the penalty in x ---------------------------------------------
@@ -97,7 +97,7 @@ class Rows:
         for rows, block, z in self.scores(x, scores):
             part = block if basis is None else DenseDesign(block.matvec(basis))
             more = part.gram(self.curvature(rows, z, kind))
-            if self.score_ridge.any():
+            if self.score_ridge is not None:
                 extra = part.gram(Diagonal(self.score_ridge[rows]))
                 more += extra if x.ndim == 1 else np.kron(extra, np.eye(columns))
             total = more if total is None else np.add(total, more, out=total)
@@ -142,7 +142,7 @@ class Rows:
                 rows, design, curvature = made
                 q = design.matvec(direction)
                 image = curvature.matvec(q)
-                if self.score_ridge.any():
+                if self.score_ridge is not None:
                     image = image + (self.score_ridge[rows] * q.T).T
                 return (design.rmatvec(image),)
 
@@ -200,7 +200,7 @@ class Rows:
     def value_gradient(self, rows: slice, z: Array) -> tuple[float, Array]:
         """Return what some rows add to the objective, and its derivative by their scores."""
         loss, g = self.unit.value_gradient(z, self.target[rows], self._shares(rows, len(z)))
-        if self.score_ridge.any():
+        if self.score_ridge is not None:
             g = g + (self.score_ridge[rows] * z.T).T
         return loss + self._score_value(rows, z), g
 
@@ -216,8 +216,9 @@ class Rows:
         return weights if self.mass == 1.0 else weights / self.mass
 
     def _score_value(self, rows: slice, z: Array) -> float:
-        q = self.score_ridge[rows]
-        return 0.5 * dot(z, (q * z.T).T) if q.any() else 0.0
+        if self.score_ridge is None:
+            return 0.0
+        return 0.5 * dot(z, (self.score_ridge[rows] * z.T).T)
 
 
 def _columns(x: Array) -> int:

@@ -127,7 +127,7 @@ def _iterate(run: _Run, solver: Solver[Any], start: Point, max_iter: int) -> Sta
             state = run.refreshed(state)
             continue
         n_iter += 1
-        if run.record(n_iter, state.point):
+        if run.record(n_iter, state.point, getattr(state, "decrement", math.nan)):
             return Status.STOPPED
 
 
@@ -141,7 +141,7 @@ class _Run:
         self.begin, self.cost = time.perf_counter(), problem.cost.copy()
         self.history: list[Record] = []
 
-    def record(self, iteration: int, point: Point) -> bool:
+    def record(self, iteration: int, point: Point, decrement: float = math.nan) -> bool:
         """Append one record; return whether the callback asks to stop."""
         record = Record(
             iteration=iteration,
@@ -149,6 +149,7 @@ class _Run:
             gradient_norm=self.problem.gradient_norm(point.gradient),
             seconds=time.perf_counter() - self.begin,
             products=self.problem.cost.since(self.cost).products,
+            decrement=decrement,
             share=point.share,
         )
         self.point = point  # before its record: an interrupt between the two understates it

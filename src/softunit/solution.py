@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Self
@@ -101,6 +102,9 @@ class Record:
         Since the start of the run.
     products : float
         Products with the design so far.
+    decrement : float, default nan
+        g' H^-1 g before the step, with the solver's Hessian H: twice what the step promised to
+        gain; NaN at the start and for solvers without a Hessian.
     share : float, default 1.0
         Share of the rows that value and gradient were taken over: values of different shares are
         values of different samples.
@@ -111,6 +115,7 @@ class Record:
     gradient_norm: float
     seconds: float
     products: float
+    decrement: float = math.nan
     share: float = 1.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -38,12 +39,15 @@ class NewtonState:
         short.
     preconditioner : KroneckerPreconditioner or None
         Made when conjugate gradients are first used.
+    decrement : float
+        g' H^-1 g before the last step.
     """
 
     point: Point
     first: float
     damping: float = 0.0
     preconditioner: KroneckerPreconditioner | None = None
+    decrement: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,15 @@ class Newton(Solver[NewtonState]):
         t = self.search.step(line)  # 2.
         if t is not None:
             damping = _next_damping(state.damping, t)
-            return replace(state, point=line.point(t), damping=damping), Status.RUNNING
+            moved = replace(state, point=line.point(t), damping=damping, decrement=-line.slope)
+            return moved, Status.RUNNING
         steepest = Line(problem, state.point, -state.point.gradient)  # 4.
         t = self.search.step(steepest)
         if t is None:
             return state, why_no_step(state.point, line.slope)
         damping = _next_damping(state.damping, 0.0)
-        return replace(state, point=steepest.point(t), damping=damping), Status.RUNNING
+        moved = replace(state, point=steepest.point(t), damping=damping, decrement=math.nan)
+        return moved, Status.RUNNING
 
     def _direction(self, problem: Problem, state: NewtonState) -> Array:
         if not self.forms(problem):

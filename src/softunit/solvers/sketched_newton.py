@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -41,6 +42,8 @@ class SketchedState:
         Decrement at which the stage is settled; zero until it is known.
     age : int
         Iterations since `inverse` was made.
+    decrement : float
+        g' H^-1 g before the last step.
     """
 
     point: Point
@@ -50,6 +53,7 @@ class SketchedState:
     memory: Memory
     enough: float = 0.0
     age: int = 0
+    decrement: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,9 @@ class SketchedNewton(Solver[SketchedState]):
         if state.point.share == 1.0 and state.stage < state.plan.last:
             state = self._on(state, state.plan.last, state.point)
         stage = state.plan.problem(state.stage)
+        if state.stage == state.plan.last and not (state.point.exact or self._coarse(state)):
+            # From here on in float64: values of two precisions must not be compared.
+            state = replace(state, point=stage.evaluate(state.point.x, store=False))
         stale = state.age >= REFRESH and state.plan.samples_hessian(self.hessian)
         if state.inverse is None or stale:
             made = state.plan.inverse(state.stage, state.point.x, self.hessian, self.max_cg)
@@ -154,7 +161,8 @@ class SketchedNewton(Solver[SketchedState]):
         if t is not None:
             new = line.point(t)
             memory = state.memory.with_pair(new.x - point.x, new.gradient - point.gradient)
-            return replace(state, point=new, memory=memory, age=state.age + 1), Status.RUNNING
+            moved = replace(state, point=new, memory=memory, age=state.age + 1)
+            return replace(moved, decrement=-line.slope), Status.RUNNING
         if state.stage < state.plan.last:
             return self._grown(state, -line.slope), Status.RUNNING
         if state.memory.pairs or state.age:
