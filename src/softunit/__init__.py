@@ -2,7 +2,7 @@
 
 from softunit import designs, penalties, solvers, units
 from softunit.certificate import Certificate, certify
-from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
+from softunit.estimators import SoftmaxClassifier, SoftmaxClassifierCV, SoftmaxRegressor
 from softunit.problem import Problem
 from softunit.run import minimize
 from softunit.solution import Record, Solution, Status
@@ -12,6 +12,7 @@ __all__ = [
     "Problem",
     "Record",
     "SoftmaxClassifier",
+    "SoftmaxClassifierCV",
     "SoftmaxRegressor",
     "Solution",
     "Status",

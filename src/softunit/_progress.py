@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ AFTER = 2.0  # seconds of silence
 WINDOW = 5  # records that the time left is judged by
 
 Tick = Callable[[Record], None]
+Watch = Callable[[Record, str, int], None]
 
 
 @contextmanager
@@ -27,21 +29,57 @@ def progress(verbose: int, tol: float) -> Iterator[Tick]:
     tol : float
         The gradient at which the run ends.
     """
-    console = _terminal() if verbose else None
-    if console is None:
-        yield lambda record: None
-        return
     seen: deque[Record] = deque(maxlen=WINDOW)
-    with console.status("", spinner="line") as status:
-        status.stop()
+    with _line(verbose) as write:
 
         def show(record: Record) -> None:
             seen.append(record)
             if record.seconds >= AFTER:
-                status.update(progress_text(seen, tol))
-                status.start()
+                write(lambda: progress_text(seen, tol))
 
         yield show
+
+
+@contextmanager
+def search_progress(verbose: int, fits: int) -> Iterator[Watch]:
+    """Yield a function that shows a record of one of many fits; one line tells of all.
+
+    It is called with the record, words for the fit and the number of fits before it.
+
+    Parameters
+    ----------
+    verbose : int
+        0 shows nothing.
+    fits : int
+        How many there are.
+    """
+    begin = time.perf_counter()
+    with _line(verbose) as write:
+
+        def show(record: Record, where: str, done: int) -> None:
+            seconds = time.perf_counter() - begin
+            if seconds >= AFTER:
+                left = seconds * (fits - done) / done if done else None
+                write(lambda: search_text(record, where, seconds, left))
+
+        yield show
+
+
+@contextmanager
+def _line(verbose: int) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """Yield a function that writes a text over the last one; it goes away at the end."""
+    console = _terminal() if verbose else None
+    if console is None:
+        yield lambda text: None
+        return
+    with console.status("", spinner="line") as status:
+        status.stop()
+
+        def write(text: Callable[[], str]) -> None:
+            status.update(text())
+            status.start()
+
+        yield write
 
 
 def _terminal() -> Any:
@@ -61,6 +99,14 @@ def progress_text(seen: deque[Record], tol: float) -> str:
     return (
         f"iteration {last.iteration}  value {last.value:.6g}  gradient {last.gradient_norm:.1e}"
         f" (to {tol:.0e})  {last.seconds:.0f} s" + ("" if left is None else f", {left:.0f} s left")
+    )
+
+
+def search_text(record: Record, where: str, seconds: float, left: float | None) -> str:
+    """Return one line on where a search stands, of at most 79 characters for usual numbers."""
+    return (
+        f"{where}, iteration {record.iteration}, gradient {record.gradient_norm:.0e}"
+        f"  {seconds:.0f} s" + ("" if left is None else f", {left:.0f} s left")
     )
 
 

@@ -417,7 +417,7 @@ def test_a_projection_that_moves_scores_is_not_made(monkeypatch, rng):
     a, y = blobs(rng)
     right = su.SoftmaxClassifier(C=np.inf).fit(a, y)
     monkeypatch.setattr(
-        NullSpace, "of", lambda problem: NullSpace(problem.design, np.eye(4)[:, :1])
+        NullSpace, "of", lambda problem: NullSpace(problem, np.eye(4)[:, :1], np.zeros(1))
     )
     with pytest.warns(NotUniqueWarning, match="not unique"):
         model = su.SoftmaxClassifier(C=np.inf).fit(a, y)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from softunit._typing import Array
-from softunit.problem import Point
+from softunit.point import Point
 from softunit.solution import Record
 
 try:

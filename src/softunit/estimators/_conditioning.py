@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import orth
 from scipy.sparse.linalg import LinearOperator, lsmr
 
+from softunit._numeric import EPS
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import Design, ScaledDesign
 from softunit.errors import InputError
@@ -65,28 +65,41 @@ def scaled_ridge(design: ScaledDesign, strength: float) -> Ridge:
 class NullSpace:
     """Combinations of the input's columns that change no score (up to a constant if centred).
 
+    Only rows of positive weight count: where folds are told by weights of zero, the columns are
+    centred on all rows, and a combination may be constant on some.
+
     Attributes
     ----------
-    design : ScaledDesign
+    problem : Problem
+        Of a `ScaledDesign`.
     basis : ndarray of shape (d, m), or None
         Orthonormal; None where d is too large to decompose.
+    shift : ndarray of shape (m,), or None
+        What each of them adds to the scores.
     """
 
-    design: ScaledDesign
+    problem: Problem
     basis: Matrix | None
+    shift: Vector | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> NullSpace:
         """Take the null directions of the problem's metric, in the input's columns."""
-        design = problem.design
-        assert isinstance(design, ScaledDesign)
         if problem.shape[0] > FORM_LIMIT:
-            return cls(design, None)
-        null = Metric.of(problem).null[: design.inner.shape[1]]
+            return cls(problem, None)
+        design = _scaled(problem)
+        d = design.inner.shape[1]
+        null = Metric.of(problem).null
         silent = np.isinf(design.scale)
-        raw = np.where(silent[:, None], null, null / design.scale[:, None])
+        raw = np.where(silent[:, None], null[:d], null[:d] / design.scale[:, None])
         length = np.linalg.norm(raw, axis=0)
-        return cls(design, orth(raw[:, length > 0] / length[length > 0]))
+        heard = length > 0
+        left, sizes, right = np.linalg.svd(raw[:, heard] / length[heard], full_matrices=False)
+        kept = sizes > EPS * max(raw.shape) * sizes.max(initial=0.0)
+        constant = null[d, heard] / length[heard] if design.intercept else np.zeros(heard.sum())
+        # The intercept makes up for the constant that a combination adds.
+        shift = -(right[kept] @ constant) / sizes[kept]
+        return cls(problem, left[:, kept], shift)
 
     @property
     def found(self) -> bool:
@@ -95,27 +108,40 @@ class NullSpace:
 
     def least_norm(self, x: Array) -> Array:
         """Return the x with the same scores, up to rounding, and the least coefficients."""
-        w = self.design.to_input(x)[: self.design.inner.shape[1]]
-        basis = self.basis
-        least = self._by_lsmr(w) if basis is None else w - basis @ (basis.T @ w)
-        moved = self.design.to_input(x)
+        design = _scaled(self.problem)
+        moved = design.to_input(x)
+        w = moved[: design.inner.shape[1]].copy()
+        if self.basis is None or self.shift is None:
+            least, constant = self._by_lsmr(w)
+        else:
+            along = self.basis.T @ w
+            least, constant = w - self.basis @ along, self.shift @ along
         moved[: len(least)] = least
-        if self.design.intercept and self.design.centre is not None:
-            moved[-1] = x[-1] - self.design.centre @ least  # the centred scores stay
-        return self.design.from_input(moved)
+        if design.intercept and design.centre is not None:
+            # The centred scores stay but for the constant that was taken away.
+            moved[-1] = x[-1] + constant - design.centre @ least
+        return design.from_input(moved)
 
-    def _by_lsmr(self, w: Array) -> Array:
-        inner, centre = self.design.inner, self.design.centre
-        m = np.zeros(inner.shape[1]) if centre is None else centre
+    def _by_lsmr(self, w: Array) -> tuple[Array, Array]:
+        design, weights = _scaled(self.problem), self.problem.weights
+        inner, centre = design.inner, design.centre
+        kept = np.ones(inner.shape[0]) if weights is None else (weights > 0).astype(np.float64)
+        m = np.zeros(inner.shape[1]) if centre is None else inner.column_moments(kept)[0]
         operator = LinearOperator(
             inner.shape,
-            matvec=lambda v: inner.matvec(v.ravel()) - m @ v.ravel(),
-            rmatvec=lambda g: inner.rmatvec(g.ravel()) - m * g.sum(),
+            matvec=lambda v: kept * (inner.matvec(v.ravel()) - m @ v.ravel()),
+            rmatvec=lambda g: inner.rmatvec(kept * g.ravel()) - m * (kept @ g.ravel()),
             dtype=np.float64,
         )
         columns = w[:, None] if w.ndim == 1 else w
         solved = [lsmr(operator, operator @ c, atol=1e-14, btol=1e-14)[0] for c in columns.T]
-        return np.stack(solved, axis=1).reshape(w.shape)
+        least = np.stack(solved, axis=1).reshape(w.shape)
+        return least, (m if centre is None else m - centre) @ (w - least)
+
+
+def _scaled(problem: Problem) -> ScaledDesign:
+    assert isinstance(problem.design, ScaledDesign)
+    return problem.design
 
 
 def least_norm_point(problem: Problem, x: Array, tol: float) -> tuple[Array, bool]:

@@ -124,6 +124,23 @@ def checked_classes(y: Any, n: int) -> ClassTarget:
     return ClassTarget(classes, codes.astype(np.int64))
 
 
+def checked_labels(y: Any, n: int) -> ClassTarget:
+    """Return labels of any type; shares are refused, as folds are stratified by labels.
+
+    Raises
+    ------
+    InputError
+        As `checked_classes`, and if y has several columns.
+    """
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] >= 2:
+        raise InputError(
+            f"y has shape {shape}, but it must hold labels, shape ({n},): folds are stratified and"
+            " scored by them. For shares of classes fit SoftmaxClassifier with each C in turn."
+        )
+    return checked_classes(y, n)
+
+
 def known_classes(y: Any, n: int, classes: Array) -> ClassTarget:
     """Return labels or shares of the classes of a fitted model.
 
@@ -223,3 +240,28 @@ def _weights_for_shares(class_weight: Any, target: ClassTarget, weights: Vector 
             f"`class_weight` must be None, 'balanced' or a dict; got {class_weight!r}."
         )
     return np.array([float(class_weight.get(name, 1.0)) for name in target.classes.tolist()])
+
+
+def checked_strengths(Cs: Any) -> Vector:
+    """Return the values of C, shape (m,), for a number of them or a list; infinity passes.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is not positive.
+    """
+    wish = "`Cs` must be a positive integer or a list of numbers > 0"
+    if isinstance(Cs, (int, np.integer)) and not isinstance(Cs, bool):
+        if Cs < 1:
+            raise InputError(f"{wish}; got {Cs!r}.")
+        return np.logspace(-4, 4, int(Cs))
+    try:
+        values = np.array(Cs, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{wish}; got {Cs!r}.") from error
+    if isinstance(Cs, (bool, str)) or values.ndim != 1 or not len(values):
+        raise InputError(f"{wish}; got {Cs!r}.")
+    bad = np.flatnonzero(~(values > 0))
+    if len(bad):
+        raise InputError(f"{wish}; entry {bad[0]} is {values[bad[0]]}.")
+    return values

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import Design
 from softunit.estimators._data import ClassTarget
-from softunit.problem import Point, Problem
+from softunit.point import Point
+from softunit.problem import Problem
 from softunit.run import minimize
 from softunit.solution import Record
 from softunit.solvers import Newton
 from softunit.units import Multinomial
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 SUSPECT = 0.05  # largest residual of a class that is worth the search for a hyperplane
 MARGIN = 1e-7  # of the largest score: smaller margins may be rounding
@@ -47,9 +53,9 @@ def separation_sentence(problem: Problem, x: Array, classes: ClassTarget) -> str
     labels = _labels(classes.target)
     if labels is None:
         return ""
-    kept = np.arange(len(labels)) if problem.weights is None else np.flatnonzero(problem.weights)
-    design = problem.design if len(kept) == len(labels) else problem.design.rows(kept)
-    residuals = _largest_residuals(design, x, labels[kept])
+    # No copy of the rows that count: for a fold that would be most of the data.
+    kept = np.ones(len(labels), dtype=bool) if problem.weights is None else problem.weights > 0
+    residuals = _largest_residuals(problem.design, x, labels, kept)
     names = classes.classes.tolist()
     if residuals.max() < 0.5 - SUSPECT:  # 1. more than half on the right class, in every row
         return (
@@ -57,7 +63,7 @@ def separation_sentence(problem: Problem, x: Array, classes: ClassTarget) -> str
             f" error{CONSEQUENCE}"
         )
     suspects = np.flatnonzero(residuals < SUSPECT)
-    found = [names[k] for k in suspects if _splits(design, labels[kept] == k)]  # 2.
+    found = [names[k] for k in suspects if _splits(problem.design, labels == k, kept)]  # 2.
     if not found:
         return ""
     one = "a hyperplane separates" if len(found) == 1 else "hyperplanes separate each of"
@@ -76,25 +82,25 @@ def _labels(target: Array) -> Vector | None:
     return target.argmax(axis=1) if (target.max(axis=1) == 1).all() else None
 
 
-def _largest_residuals(design: Design, x: Array, labels: Vector) -> Vector:
+def _largest_residuals(design: Design, x: Array, labels: Vector, kept: Mask) -> Vector:
     """Return the largest |P - Y| of each class; offsets left out, as they cannot separate."""
     top = np.zeros(2 if x.ndim == 1 else x.shape[1])
     for rows, block in design.blocks():
         residual = Multinomial.probabilities(block.matvec(x))
         residual[np.arange(len(residual)), labels[rows]] -= 1.0
-        np.maximum(top, np.abs(residual).max(axis=0), out=top)
+        np.maximum(top, np.abs(residual[kept[rows]]).max(axis=0, initial=0.0), out=top)
     return top
 
 
-def _splits(design: Design, inside: Array) -> bool:
-    problem = Problem(design, Multinomial(2), inside.astype(np.int64))
+def _splits(design: Design, inside: Mask, kept: Mask) -> bool:
+    problem = Problem(design, Multinomial(2), inside.astype(np.int64), weights=kept)
     seen = False
 
     def all_on_their_side(record: Record, point: Point) -> bool:
         nonlocal seen
         z: Matrix = problem.design.matvec(point.x)
-        margin = np.where(inside, z, -z).min()
-        seen = bool(margin > MARGIN * np.abs(z).max())
+        margin = np.where(inside, z, -z).min(where=kept, initial=np.inf)
+        seen = bool(margin > MARGIN * np.abs(z).max(where=kept, initial=0.0))
         return seen
 
     minimize(problem, solver=Newton(), tol=0.0, max_iter=30, callback=all_on_their_side)

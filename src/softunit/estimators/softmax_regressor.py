@@ -21,9 +21,11 @@ from softunit.designs import as_design
 from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
 from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
 from softunit.estimators._data import checked_x
+from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
 from softunit.penalties import ScoreRidge
 from softunit.problem import Problem
+from softunit.run import Interrupt, check_interrupt
 from softunit.solution import Solution, Status
 from softunit.solvers import Solver
 from softunit.solvers.auto import check_solver
@@ -67,6 +69,9 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         Of each phase.
     verbose : int, default 0
         1 shows a progress line on work over two seconds, on a terminal.
+    keyboard_interrupt : {"raise", "return"}, default "raise"
+        What Ctrl-C does during the iterations: raise, or end the fit at the best point so far,
+        certified, with a `ConvergenceWarning`.
 
     Attributes
     ----------
@@ -99,6 +104,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         solver: str | Solver[Any] = "auto",
         max_iter: int = 200,
         verbose: int = 0,
+        keyboard_interrupt: Interrupt = "raise",
     ) -> None:
         self.w = w
         self.ridge = ridge
@@ -106,6 +112,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         self.solver = solver
         self.max_iter = max_iter
         self.verbose = verbose
+        self.keyboard_interrupt = keyboard_interrupt
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit and certify.
@@ -137,8 +144,8 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         weights = None if sample_weight is None else check_weights(sample_weight, a.shape[0])
         problem = self._problem(a, b, weights)
         with progress(self.verbose, self.tol) as line:
-            phases = Phases(problem, self.solver, self.tol, self.max_iter, line)
-            self.phases_ = phases.run()
+            settings = Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt)
+            self.phases_ = Phases(problem, settings, line).run()
         self._keep(problem, self.phases_[-1])
         return self
 
@@ -147,6 +154,7 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         check_positive("tol", self.tol, zero=True)
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
+        check_interrupt(self.keyboard_interrupt)
 
     def _checked_target(self, y: Any, n: int) -> Vector:
         if n < 2:

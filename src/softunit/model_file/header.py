@@ -34,6 +34,9 @@ _LABEL_TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bo
 _INFINITY = "infinity"
 """How C = inf is written: JSON has no number for it."""
 
+_OF_THE_RUN = "keyboard_interrupt"
+"""The setting that says nothing about the model, so that files do without it."""
+
 
 def encode_header(model: SavedModel) -> dict[str, Any]:
     """Return everything but the coefficients as texts, numbers, lists and dicts.
@@ -66,6 +69,7 @@ def _version() -> str:
 
 def _encode_settings(estimator: Estimator) -> dict[str, Any]:
     settings = dict(estimator.get_params(deep=False))
+    del settings[_OF_THE_RUN]
     for name, value in settings.items():
         plain = value.item() if isinstance(value, np.generic) else value
         if not isinstance(plain, str | int | float | None):
@@ -137,6 +141,7 @@ def _decode_settings(problem: ProblemKind, data: Any) -> Estimator:
     """Return an estimator, not fitted, whose settings are those that its class has and accepts."""
     kind = ESTIMATORS[problem]
     defaults = kind().get_params(deep=False)
+    del defaults[_OF_THE_RUN]
     settings = dict(checks.mapping(data, defaults, "`settings`"))
     if settings.get("C") == _INFINITY:
         settings["C"] = math.inf

@@ -29,6 +29,7 @@ _HEADLINES = {
     Status.NO_DESCENT: "Not converged",
     Status.SEPARABLE: "No optimum exists",
     Status.STOPPED: "Stopped early",
+    Status.INTERRUPTED: "Interrupted",
 }
 
 
