@@ -15,6 +15,8 @@ from softunit.designs.base import BLOCK_ENTRIES, Design
 from softunit.designs.dense import DenseDesign
 from softunit.units.base import Unit
 
+EARNS = 8  # entries of a sparse block for each of its columns
+
 Block = tuple[slice, Design]
 """Some rows and the design of these rows."""
 
@@ -75,19 +77,20 @@ class Rows:
         narrow : bool, default False
             Whether blocks are worked on in float32.
         """
-        working = _narrowed(x) if narrow else x
+        w, constant = self.design.into_core(_narrowed(x) if narrow else x)
 
-        def part(block: Block) -> tuple[float, Array]:
-            rows, design = block
-            design = design.narrow() if narrow else design
-            z = self.block_scores(rows, design, working, scores)
+        def part(block: Block) -> tuple[float, Array, Array]:
+            rows, core = block
+            core = core.narrow() if narrow else core
+            z = self.core_scores(block, core, w, constant) if scores is None else scores[rows]
             value, g = self.value_gradient(rows, z)
             if into is not None:
                 into[rows] = z
-            return value, design.rmatvec(g)
+            total = np.zeros(1) if constant is None else g.sum(axis=0, dtype=np.float64)
+            return value, core.rmatvec(g), total
 
-        value, gradient = add_up(part, self.blocks(_columns(x)))
-        return float(value), gradient
+        value, gradient, total = add_up(part, self.blocks(_columns(x), core=True))
+        return float(value), self.design.from_core(gradient, total)
 
     def total_hessian(
         self, x: Array, scores: Array | None, *, kind: Kind, basis: Matrix | None
@@ -120,14 +123,14 @@ class Rows:
         narrow : bool
             Whether blocks are worked on in float32.
         """
-        blocks = self.blocks(_columns(x))
-        working = _narrowed(x) if narrow else x
+        blocks = self.blocks(_columns(x), core=True)
+        w, constant = self.design.into_core(_narrowed(x) if narrow else x)
 
         def curved(block: Block) -> Curved:
-            rows, design = block
-            design = design.narrow() if narrow else design
-            z = self.block_scores(rows, design, working, scores)
-            return rows, design, self.curvature(rows, z, kind)
+            rows, core = block
+            core = core.narrow() if narrow else core
+            z = self.core_scores(block, core, w, constant) if scores is None else scores[rows]
+            return rows, core, self.curvature(rows, z, kind)
 
         def noted(block: Block) -> tuple[Vector, list[Curved]]:
             made = curved(block)
@@ -136,38 +139,44 @@ class Rows:
         diagonal, kept = add_up(noted, blocks)
 
         def product(v: Array) -> Array:
-            direction = _narrowed(v) if narrow else v
+            direction, shift = self.design.into_core(_narrowed(v) if narrow else v)
 
-            def part(made: Curved) -> tuple[Array]:
-                rows, design, curvature = made
-                q = design.matvec(direction)
+            def part(made: Curved) -> tuple[Array, Array]:
+                rows, core, curvature = made
+                q = core.matvec(direction)
+                if shift is not None:
+                    q += shift
                 image = curvature.matvec(q)
                 if self.score_ridge is not None:
                     image = image + (self.score_ridge[rows] * q.T).T
-                return (design.rmatvec(image),)
+                return core.rmatvec(image), image.sum(axis=0, dtype=np.float64)
 
-            (out,) = add_up(part, kept) if keep else add_up(lambda b: part(curved(b)), blocks)
-            return np.asarray(out)
+            parts = (part, kept) if keep else (lambda block: part(curved(block)), blocks)
+            return np.asarray(self.design.from_core(*add_up(*parts)))
 
         return product, diagonal
 
     # Slices of rows -----------------------------------------------------------------------------
 
-    def blocks(self, columns: int) -> list[Block]:
+    def blocks(self, columns: int, *, core: bool = False) -> list[Block]:
         """Return all rows in blocks that fit the cache; in one block if they couple.
 
         Parameters
         ----------
         columns : int
             Columns of scores.
+        core : bool, default False
+            Whether blocks are of the design's stored entries.
         """
         n, d = self.design.shape
+        design = self.design.core if core else self.design
         if not self.unit.rowwise:
-            return [(slice(0, n), self.design)]
+            return [(slice(0, n), design)]
         entries = self.design.row_entries
-        # A sparse block must earn the (d, K) array that its product with A' fills.
-        size = max(64, int(BLOCK_ENTRIES / (entries + 3 * columns)), int(d / entries))
-        return [(slice(0, n), self.design)] if size >= n else list(self.design.blocks(size))
+        # A sparse block must earn the (d, K) arrays that its products read and fill.
+        earns = int(EARNS * d / entries) if entries < d else 0
+        size = max(64, int(BLOCK_ENTRIES / (entries + 3 * columns)), earns)
+        return [(slice(0, n), design)] if size >= n else list(design.blocks(size))
 
     def scores(
         self, x: Array, scores: Array | None = None
@@ -182,6 +191,15 @@ class Rows:
         """
         for rows, block in self.blocks(_columns(x)):
             yield rows, block, self.block_scores(rows, block, x, scores)
+
+    def core_scores(self, block: Block, core: Design, w: Array, constant: Array | None) -> Array:
+        """Return the scores of some rows from their stored entries."""
+        z = core.matvec(w)
+        if constant is not None:
+            z += constant
+        if self.offset is not None:
+            z += self.offset[block[0]]
+        return z
 
     def block_scores(self, rows: slice, block: Design, x: Array, scores: Array | None) -> Array:
         """Return the scores of some rows: cut from known ones, or one product."""

@@ -295,7 +295,10 @@ class Problem:
         """
         self._count(curvatures=1, rows=True)
         kept = np.arange(self.shape[0]) if coordinates is None else coordinates
-        basis = None if coordinates is None else np.eye(self.shape[0])[:, kept]
+        basis = None
+        if coordinates is not None:
+            basis = np.zeros((self.shape[0], len(kept)))
+            basis[kept, np.arange(len(kept))] = 1.0
         total = self.by_rows.total_hessian(point.x, point.scores, kind=kind, basis=basis)
         total[np.diag_indices_from(total)] += np.repeat(self.ridge[kept], self.columns)
         return total

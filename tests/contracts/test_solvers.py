@@ -220,7 +220,8 @@ def test_a_memory_gone_wrong_is_forgotten():
     problem = multinomial_problem(np.random.default_rng(0))
     point = problem.evaluate(np.zeros(problem.shape))
     # A pair of negative curvature turns the direction uphill: the solver starts afresh.
-    wrong = Memory(15, ((point.gradient, -1e-3 * point.gradient),))
+    g = point.gradient
+    wrong = Memory(15, ((g, -1e-3 * g, -1e-3 * float(np.vdot(g, g))),))
     state = dataclasses.replace(LBFGS().init(problem, point), memory=wrong)
     after, status = LBFGS().step(problem, state)
     assert status is Status.RUNNING

@@ -116,8 +116,21 @@ class Design(ABC):
         for start in range(0, n, size):
             yield slice(start, min(start + size, n))
 
-    # A wrapper that changes variables overrides these three: x of the wrapper, and what the
-    # user's own columns see of it.
+    # A wrapper that changes variables overrides these: what a pass over many blocks does once
+    # for all of them, and what the user's own columns see of its x.
+
+    @property
+    def core(self) -> Design:
+        """The stored entries: A x = core w + constant for (w, constant) = into_core(x)."""
+        return self
+
+    def into_core(self, x: Array) -> tuple[Array, Array | None]:
+        """Return w, (d,) or (d, K), and the constant of each column of scores, or None."""
+        return x, None
+
+    def from_core(self, g: Array, total: Array) -> Array:
+        """Return A' v from g = core' v and total = sum(v) over the rows."""
+        return g
 
     def to_input(self, x: Array) -> Array:
         """Return the point x in the coordinates of the input's columns."""

@@ -72,28 +72,43 @@ class ScaledDesign(Design):
         """Return the same wrapper around the narrowed design."""
         return self._around(self.inner.narrow())
 
+    @property
+    def core(self) -> Design:
+        """The stored entries of the wrapped design."""
+        return self.inner.core
+
+    def into_core(self, x: Array) -> tuple[Array, Array | None]:
+        """Return x / s, and x_0 - m'(x / s)."""
+        w = self._unscaled(x)
+        constant = np.zeros(x.shape[1:]) if self.centre is None else -(self.centre @ w)
+        if self.intercept:
+            constant = constant + x[-1]
+        w, more = self.inner.into_core(w.astype(x.dtype, copy=False))
+        return w, constant if more is None else constant + more
+
+    def from_core(self, g: Array, total: Array) -> Array:
+        """Return [(A'v - m sum(v)) / s, sum(v)]."""
+        out = np.empty((self.shape[1], *g.shape[1:]))
+        d = self.inner.shape[1]
+        out[:d] = self.inner.from_core(g, total)
+        if self.centre is not None:
+            out[:d] -= np.multiply.outer(self.centre, total)
+        out[:d] /= self.scale if g.ndim == 1 else self.scale[:, None]
+        if self.intercept:
+            out[d] = total
+        return out
+
     def matvec(self, x: Array) -> Array:
         """Return A (x/s) + (x_0 - m'(x/s)), (n,) or (n, K)."""
-        w = self._unscaled(x)
-        z = self.inner.matvec(w.astype(x.dtype, copy=False))
-        if self.intercept:
-            z += x[-1] if self.centre is None else x[-1] - self.centre @ w
-        elif self.centre is not None:
-            z -= self.centre @ w
+        w, constant = self.into_core(x)
+        z = self.core.matvec(w)
+        if constant is not None:
+            z += constant
         return z
 
     def rmatvec(self, g: Array) -> Array:
         """Return [(A'g - m sum(g)) / s, sum(g)], (d,) or (d, K)."""
-        out = np.empty((self.shape[1], *g.shape[1:]))
-        d = self.inner.shape[1]
-        total = g.sum(axis=0, dtype=np.float64)
-        out[:d] = self.inner.rmatvec(g)
-        if self.centre is not None:
-            out[:d] -= np.multiply.outer(self.centre, total)
-        out[:d] = (out[:d].T / self.scale).T
-        if self.intercept:
-            out[d] = total
-        return out
+        return self.from_core(self.core.rmatvec(g), g.sum(axis=0, dtype=np.float64))
 
     def gram(self, curvature: Curvature) -> Matrix:
         """Return A' C A; a sparse design is expanded only where no centring is asked for."""

@@ -21,7 +21,7 @@ class Memory:
     ----------
     size : int
         Pairs kept.
-    pairs : tuple of (s, y)
+    pairs : tuple of (s, y, s'y)
         Oldest first.
 
     Notes
@@ -30,13 +30,14 @@ class Memory:
     """
 
     size: int
-    pairs: tuple[tuple[Array, Array], ...] = ()
+    pairs: tuple[tuple[Array, Array, float], ...] = ()
 
     def with_pair(self, move: Array, change: Array) -> Self:
         """Return the memory with one pair more, if its curvature is positive."""
-        if not dot(move, change) > EPS * dot(change, change):
+        curved = dot(move, change)
+        if not curved > EPS * dot(change, change):
             return self
-        return replace(self, pairs=(*self.pairs, (move, change))[-self.size :])
+        return replace(self, pairs=(*self.pairs, (move, change, curved))[-self.size :])
 
     def inverse_product(
         self, gradient: Array, inverse: Inverse | None = None, *, rescale: bool = True
@@ -52,16 +53,16 @@ class Memory:
             Whether `inverse` is first scaled to agree with the last pair.
         """
         q, done = gradient.copy(), []
-        for move, change in reversed(self.pairs):
-            a = dot(move, q) / dot(move, change)
+        for move, change, curved in reversed(self.pairs):
+            a = dot(move, q) / curved
             q -= a * change
-            done.append((a, move, change))
+            done.append(a)
         if inverse is not None:
             q = inverse(q)
         if self.pairs and rescale:
-            move, change = self.pairs[-1]
+            _, change, curved = self.pairs[-1]
             image = change if inverse is None else inverse(change)
-            q *= dot(move, change) / dot(change, image)
-        for a, move, change in reversed(done):
-            q += (a - dot(change, q) / dot(move, change)) * move
+            q *= curved / dot(change, image)
+        for (move, change, curved), a in zip(self.pairs, reversed(done), strict=True):
+            q += (a - dot(change, q) / curved) * move
         return q
