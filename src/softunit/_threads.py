@@ -26,6 +26,8 @@ Terms = tuple[Any, ...]
 
 def cores() -> int:
     """Return how many threads linear algebra may use now: what a user pinned counts here too."""
+    if _Held.holders:
+        return _Held.cores
     pools = _controller().info()
     return max(1, min((p["num_threads"] for p in pools if p["user_api"] == "blas"), default=1))
 
@@ -46,7 +48,7 @@ def add_up(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
     workers = min(cores(), len(items))
     if workers < 2:
         return _chain(function, items)
-    with _one_thread_each():
+    with blocks_on_threads():
         futures = [
             _pool(workers).submit(copy_context().run, _chain, function, items[i::workers])
             for i in range(workers)
@@ -83,17 +85,24 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Held:
-    """How many sums hold linear algebra to one thread now; the first sets, the last restores."""
+    """How many callers hold linear algebra to one thread now; the first sets, the last restores."""
 
     lock = threading.Lock()
     holders = 0
+    cores = 1
     limit: Any = None
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def blocks_on_threads() -> Iterator[None]:
+    """Hold linear algebra to one thread, so that blocks can have the others.
+
+    A run holds it from beginning to end: threads of linear algebra that have just worked go on
+    spinning for a while, on the cores that blocks want.
+    """
     with _Held.lock:
         if _Held.holders == 0:
+            _Held.cores = cores()
             _Held.limit = _controller().limit(limits=1, user_api="blas")
         _Held.holders += 1
     try:
@@ -103,3 +112,18 @@ def _one_thread_each() -> Iterator[None]:
             _Held.holders -= 1
             if _Held.holders == 0:
                 _Held.limit.restore_original_limits()
+
+
+@contextmanager
+def linear_algebra_on_threads() -> Iterator[None]:
+    """Give linear algebra its threads back for large matrices, where nobody else holds them."""
+    with _Held.lock:
+        alone = _Held.holders == 1
+        if alone:
+            _Held.limit.restore_original_limits()
+    try:
+        yield
+    finally:
+        with _Held.lock:
+            if alone and _Held.holders:
+                _Held.limit = _controller().limit(limits=1, user_api="blas")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from softunit._checks import check_offset, check_weights
 from softunit._numeric import dot
+from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Kind, Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs.auto import as_design
@@ -114,9 +115,7 @@ class Problem:
         weights : array_like of shape (n,) or None, default None
             None keeps the weights.
         """
-        twin = copy.copy(self)
-        for name in ("gradient_scale", "gram"):
-            twin.__dict__.pop(name, None)
+        twin = self._twin()
         n, d = self.design.shape
         if weights is not None:
             twin.weights = check_weights(weights, n)
@@ -126,7 +125,7 @@ class Problem:
         twin.penalties = as_penalties(penalty)
         twin.ridge = total_diagonal(twin.penalties, "parameter", d)
         twin.score_ridge = total_diagonal(twin.penalties, "score", n)
-        twin.cost, twin._latest = Cost(), None
+        twin.cost = Cost()
         return twin
 
     def sampled(
@@ -147,9 +146,7 @@ class Problem:
         design : Design or None, default None
             The design of these rows, where it is at hand.
         """
-        twin = copy.copy(self)
-        for name in ("gradient_scale", "gram", "stores_scores"):
-            twin.__dict__.pop(name, None)
+        twin = self._twin()
         if design is None:
             whole = self.design
             design = whole.rows(rows) if isinstance(rows, slice) else whole.gathered(rows)
@@ -160,7 +157,14 @@ class Problem:
         share = m / self.design.shape[0]
         twin.mass = float(m if weights is None else weights.sum()) if self.unit.rowwise else 1.0
         twin.score_ridge = self.score_ridge[rows] / share
-        twin.share, twin.prepared, twin._latest = self.share * share, {}, None
+        twin.share, twin.prepared = self.share * share, {}
+        return twin
+
+    def _twin(self) -> Problem:
+        twin = copy.copy(self)
+        for name in ("gradient_scale", "gram", "stores_scores"):
+            twin.__dict__.pop(name, None)
+        twin._latest = None
         return twin
 
     @property
@@ -200,7 +204,8 @@ class Problem:
         """A' diag(s) A / mass, (d, d): the second moments of the columns."""
         s = np.ones(self.design.shape[0]) if self.weights is None else self.weights
         self.cost.rows += self.design.shape[0]
-        return self.design.gram(Diagonal(s)) / self.mass
+        with linear_algebra_on_threads():
+            return self.design.gram(Diagonal(s)) / self.mass
 
     @property
     def gauge(self) -> npt.NDArray[np.bool_]:
@@ -216,7 +221,7 @@ class Problem:
 
     @property
     def by_rows(self) -> Rows:
-        """What a slice of the rows adds to F."""
+        """What slices of the rows add to F."""
         q = self.score_ridge if self.score_ridge.any() else None
         return Rows(self.design, self.unit, self.target, self.weights, self.offset, q, self.mass)
 
@@ -234,11 +239,6 @@ class Problem:
     def gradient(self, x: Array) -> Array:
         """Return the gradient of F at x, of the shape of x: one pass, two products."""
         return self.evaluate(x).gradient
-
-    def value_gradient(self, x: Array) -> tuple[float, Array]:
-        """Return F(x) and its gradient: one pass, two products."""
-        point = self.evaluate(x)
-        return point.value, point.gradient
 
     def evaluate(
         self, x: Array, scores: Array | None = None, *, store: bool = True, coarse: bool = False
@@ -258,14 +258,13 @@ class Problem:
         """
         fresh = scores is None
         narrow = coarse and fresh and self.design.narrowable
-        kept, keep = scores, fresh and store and self.stores_scores and not narrow
-        latest = self._latest
-        if fresh and not narrow and latest is not None and np.array_equal(latest.x, x):
-            if latest.scores is not None or not keep:
-                return latest
+        kept, latest = scores, self._latest
+        keep = fresh and store and self.stores_scores and not narrow
+        known = latest is not None and fresh and not narrow and np.array_equal(latest.x, x)
+        if latest is not None and known and (latest.scores is not None or not keep):
+            return latest
         self._count(products=2 if fresh else 1, values=1, gradients=1)
-        if keep:
-            # One class after the other in memory, as units like it.
+        if keep:  # one class after the other in memory, as units like it
             kept = np.empty((*x.shape[1:], self.design.shape[0])).T
         value, gradient = self.by_rows.total_value_gradient(
             x, scores, into=kept if fresh else None, narrow=narrow
@@ -295,11 +294,11 @@ class Problem:
         """
         self._count(curvatures=1, rows=True)
         kept = np.arange(self.shape[0]) if coordinates is None else coordinates
-        basis = None
-        if coordinates is not None:
-            basis = np.zeros((self.shape[0], len(kept)))
+        basis = None if coordinates is None else np.zeros((self.shape[0], len(kept)))
+        if basis is not None:
             basis[kept, np.arange(len(kept))] = 1.0
-        total = self.by_rows.total_hessian(point.x, point.scores, kind=kind, basis=basis)
+        with linear_algebra_on_threads():
+            total = self.by_rows.total_hessian(point.x, point.scores, kind=kind, basis=basis)
         total[np.diag_indices_from(total)] += np.repeat(self.ridge[kept], self.columns)
         return total
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from softunit._checks import check_choice, check_count, check_positive
 from softunit._numeric import EPS
+from softunit._threads import blocks_on_threads
+from softunit._typing import Array
 from softunit.errors import InputError
 from softunit.point import Point
 from softunit.problem import Problem
@@ -80,8 +82,22 @@ def minimize(
     check_count("max_iter", max_iter)
     check_interrupt(keyboard_interrupt)
     chosen = resolve_solver(solver, problem)
-    run = _Run(problem, tol, callback)
-    start = chosen.begin(problem, _start(problem, x0))
+    with blocks_on_threads():
+        return _run(
+            _Run(problem, tol, callback), chosen, _start(problem, x0), max_iter, keyboard_interrupt
+        )
+
+
+def check_interrupt(value: object) -> None:
+    """Raise `InputError` unless value says what Ctrl-C does."""
+    check_choice("keyboard_interrupt", value, get_args(Interrupt))
+
+
+def _run(
+    run: _Run, chosen: Solver[Any], x0: Array, max_iter: int, keyboard_interrupt: Interrupt
+) -> Solution:
+    """Begin, iterate and tell the end."""
+    start = chosen.begin(run.problem, x0)
     if not math.isfinite(start.value) or not np.isfinite(start.gradient).all():
         raise InputError(
             f"the objective is not finite at the start: value {start.value}. Scale the columns of"
@@ -96,11 +112,6 @@ def minimize(
     if not (run.point.exact and run.point.share == 1.0):
         run.refresh()
     return run.solution(status, type(chosen).__name__)
-
-
-def check_interrupt(value: object) -> None:
-    """Raise `InputError` unless value says what Ctrl-C does."""
-    check_choice("keyboard_interrupt", value, get_args(Interrupt))
 
 
 def _iterate(run: _Run, solver: Solver[Any], start: Point, max_iter: int) -> Status:

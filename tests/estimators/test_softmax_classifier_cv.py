@@ -358,7 +358,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "sentence"), BAD, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(
+    ("settings", "sentence"), BAD, ids=[f"{i}-{next(iter(b[0]))}" for i, b in enumerate(BAD)]
+)
 def test_bad_settings_get_a_sentence(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         su.SoftmaxClassifierCV(**settings).fit(X, Y)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs.base import BLOCK_ENTRIES, Design
 from softunit.errors import InputError
@@ -38,6 +39,7 @@ class DenseDesign(Design):
         self.array: npt.NDArray[Any] = a
         self.shape: tuple[int, int] = (a.shape[0], a.shape[1])
         self.dtype = a.dtype
+        self._moments: tuple[Vector, Vector] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -88,15 +90,26 @@ class DenseDesign(Design):
         return np.asarray(self.array, dtype=np.float64)
 
     def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
-        """Return weighted mean and variance of each column."""
-        n, d = self.shape
-        share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
-        mean, variance = np.zeros(d), np.zeros(d)
-        for rows, block in self.blocks():
-            mean += share[rows] @ block.toarray()
-        for rows, block in self.blocks():
-            centred = block.toarray() - mean
-            variance += share[rows] @ np.square(centred, out=centred)
+        """Return weighted mean and variance of each column; without weights they are kept."""
+        if weights is None:
+            if self._moments is None:
+                self._moments = self._measured(np.full(self.shape[0], 1 / self.shape[0]))
+            return self._moments[0].copy(), self._moments[1].copy()
+        return self._measured(weights / weights.sum())
+
+    def _measured(self, share: Vector) -> tuple[Vector, Vector]:
+        blocks = list(self.blocks())
+
+        def sums(block: tuple[slice, Design]) -> tuple[Vector]:
+            return (share[block[0]] @ block[1].toarray(),)
+
+        (mean,) = add_up(sums, blocks)
+
+        def squares(block: tuple[slice, Design]) -> tuple[Vector]:
+            centred = block[1].toarray() - mean
+            return (share[block[0]] @ np.square(centred, out=centred),)
+
+        (variance,) = add_up(squares, blocks)
         return mean, variance
 
 

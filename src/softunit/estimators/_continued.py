@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from softunit._typing import Array
 from softunit.solution import Record, Solution, Status
 
 SETTLED = 1e-4
-SAMPLED = 1e-1  # likewise where a further digit costs passes over the rows, as with samples
+SAMPLED = 1.0  # likewise where a further digit costs passes over the rows, as with samples
+STEPS = 8  # by which the pace of a run is judged
 TIGHTER = 1e-2  # the tolerance of each further run, in units of the one before
 
 Run = Callable[[Array, float, int], Solution]
@@ -62,9 +63,10 @@ def _tried(first: Solution, run: Run, max_iter: int) -> Solution:
 
 
 def promised_decrease(solution: Solution) -> float:
-    """Return what one more Newton step would gain, judged by the last one; 0 without one.
+    """Return what going on would gain, judged by the last steps; 0 without one.
 
-    Half the decrement, which goes with the square of the gradient.
+    Half the decrement, which goes with the square of the gradient; or, if that is more and the
+    solver is not Newton's, what is left where the value falls by a steady factor.
     """
     if len(solution.history) < 2:
         return 0.0
@@ -72,7 +74,23 @@ def promised_decrease(solution: Solution) -> float:
     if not 0 < last.gradient_norm < before.gradient_norm:
         return 0.0
     ratio = last.gradient_norm / before.gradient_norm
-    return 0.5 * last.decrement * ratio**2 if last.decrement > 0 else 0.0
+    promised = 0.5 * last.decrement * ratio**2 if last.decrement > 0 else 0.0
+    if solution.solver == "Newton":
+        return promised
+    return max(promised, _steadily_left(solution.history))
+
+
+def _steadily_left(history: Sequence[Record]) -> float:
+    """Return what is left of a value that falls by the factor of the last steps, all rows seen."""
+    values = [record.value for record in history[-STEPS - 1 :] if record.share == 1.0]
+    half = (len(values) - 1) // 2
+    if half < 2:
+        return 0.0
+    early, late = values[-1 - 2 * half] - values[-1 - half], values[-1 - half] - values[-1]
+    if not 0 < late < early:
+        return 0.0
+    factor = late / early
+    return late * factor / (1.0 - factor)
 
 
 def joined(first: Solution, second: Solution) -> Solution:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from softunit._numeric import ShiftedCholesky, dot
+from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Kind, Matrix
 from softunit.line import Line
 from softunit.point import Point
@@ -108,7 +109,8 @@ class Newton(Solver[NewtonState]):
             return self._by_cg(problem, state)
         hessian = problem.hessian(state.point, kind=self.kind)
         fix_gauge(problem, hessian)
-        return _solved(problem, state.point, hessian, state.damping)
+        with linear_algebra_on_threads():
+            return _solved(problem, state.point, hessian, state.damping)
 
     def forms(self, problem: Problem) -> bool:
         """Return whether the Hessian is formed for this problem."""

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
 from softunit._numeric import as_columns
+from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Matrix, Vector
 from softunit.problem import Problem
 
@@ -22,6 +23,7 @@ DECOMPOSED = 5  # arrays of the size of the Gram that its decomposition holds at
 FACTORED = 3  # and its factors, for curvatures that do not lie far apart
 SPARE = 100 << 20  # bytes, and a quarter of the design: what they may take
 
+LITTLE = 1e-3  # of its own curvature: what holds a free column where rows are decomposed
 JITTER = 1e-12  # of the mean eigenvalue: keeps collinear free columns positive definite
 
 Solve = Callable[[Array], Array]
@@ -33,6 +35,8 @@ class KroneckerPreconditioner:
     G is the Gram of the design or of a sample of its rows, D the diagonal of the ridge and m_k the
     mean curvature of column k, the only part that changes between iterations.
 
+    - With fewer rows than columns, S = A D^-1 A' = Q diag(l) Q' and R = Q'A D^-1/2 give
+      D^-1/2 (I - R' diag(m / (1 + m l)) R) D^-1/2.
     - Up to 1,024 columns one decomposition serves every m: V'(G + D)V = I and V'DV = diag(t) give
       (m G + D)^-1 = V diag(1 / (m (1 - t) + t)) V'.
     - Up to 4,096 columns classes of like m (within a factor of two) share one Cholesky factor.
@@ -66,12 +70,17 @@ class KroneckerPreconditioner:
         ) and not problem.score_ridge.any()
         self._gram: Matrix | None = None
         self._vectors: Matrix | None = None
+        self._rows: Matrix | None = None
         rows = problem if sample is None else sample
         spare = 0.25 * problem.design.nbytes + SPARE
-        if d <= DECOMPOSE_LIMIT and DECOMPOSED * 8 * d * d <= spare:
+        n = rows.design.shape[0]
+        if n < d and n <= DECOMPOSE_LIMIT and DECOMPOSED * 8 * n * d <= spare:
+            self._decompose_rows(rows)
+        elif d <= DECOMPOSE_LIMIT and DECOMPOSED * 8 * d * d <= spare:
             both = rows.gram + np.diag(self._ridge)
             both[np.diag_indices_from(both)] += JITTER * np.trace(both) / len(both)
-            shares, self._vectors = eigh(np.diag(self._ridge), both)
+            with linear_algebra_on_threads():
+                shares, self._vectors = eigh(np.diag(self._ridge), both)
             self._shares = np.clip(shares, 0.0, 1.0)
         elif d <= DENSE_LIMIT and FACTORED * 8 * d * d <= spare:
             self._gram = rows.gram
@@ -80,13 +89,25 @@ class KroneckerPreconditioner:
             mean, variance = problem.design.column_moments()
             self._diagonal = (mean**2 + variance) / self._share
 
+    def _decompose_rows(self, sample: Problem) -> None:
+        weights = np.ones(len(sample.target)) if sample.weights is None else sample.weights
+        a = sample.design.toarray() * np.sqrt(weights / sample.mass)[:, None]
+        # What no ridge holds is held by a little of its own curvature.
+        own = np.einsum("ij,ij->j", a, a)
+        held = np.where(self._ridge > 0, self._ridge, LITTLE * own + 1e-300)
+        self._root = np.sqrt(held)[:, None]
+        a /= self._root.T
+        values, vectors = eigh(a @ a.T)
+        self._values, self._rows = np.maximum(values, 0.0)[:, None], vectors.T @ a
+
     def with_ridge(self, ridge: Vector) -> KroneckerPreconditioner | None:
         """Return the same for another ridge, or None where it must be made anew.
 
         A decomposition serves every multiple of the ridge it was made with.
         """
         stretch = 1.0
-        if self._vectors is not None and not np.array_equal(ridge, self._ridge):
+        decomposed = self._vectors is not None or self._rows is not None
+        if decomposed and not np.array_equal(ridge, self._ridge):
             held = self._ridge > 0
             if not np.array_equal(held, ridge > 0) or not held.any():
                 return None
@@ -96,14 +117,16 @@ class KroneckerPreconditioner:
                 return None
         twin = copy.copy(self)
         twin._stretch, twin._factors = stretch, {}
-        twin._ridge = self._ridge if self._vectors is not None else ridge
+        twin._ridge = self._ridge if decomposed else ridge
         return twin
 
     def at(self, diagonal_sum: Vector) -> Solve:
         """Return R -> approximate H^-1 R for the curvature's diagonal summed over rows."""
         means = (np.maximum(diagonal_sum, 0.0) + self._score_ridge) * self._share
         means = np.maximum(means, 1e-8 * means.max(initial=0.0) + 1e-300)
-        if self._vectors is not None:
+        if self._rows is not None:
+            solve = self._by_rows(means)
+        elif self._vectors is not None:
             solve = self._by_vectors(means)
         else:
             solve = self._by_diagonal(means) if self._gram is None else self._by_factors(means)
@@ -125,6 +148,18 @@ class KroneckerPreconditioner:
         assert vectors is not None
         inverse = 1.0 / (means * (1 - shares) + self._stretch * shares)
         return lambda r: np.asarray(vectors @ (inverse * (vectors.T @ r)))
+
+    def _by_rows(self, means: Vector) -> Solve:
+        rows, root = self._rows, self._root
+        assert rows is not None
+        m = means / self._stretch
+        inner = m / (1.0 + m * self._values)
+
+        def solve(r: Array) -> Array:
+            v = r / root
+            return np.asarray((v - rows.T @ (inner * (rows @ v))) / (self._stretch * root))
+
+        return solve
 
     def _by_factors(self, means: Vector) -> Solve:
         groups = np.rint(np.log2(means)).astype(int)
@@ -151,7 +186,8 @@ class KroneckerPreconditioner:
             while True:
                 both[np.diag_indices_from(both)] += lift
                 try:
-                    self._factors[group] = cho_factor(both, lower=True, check_finite=False)
+                    with linear_algebra_on_threads():
+                        self._factors[group] = cho_factor(both, lower=True, check_finite=False)
                     break
                 except np.linalg.LinAlgError:
                     lift *= 100

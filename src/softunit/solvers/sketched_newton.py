@@ -15,12 +15,15 @@ from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step
 from softunit.solvers.memory import Inverse, Memory
+from softunit.solvers.newton import Newton, NewtonState
 from softunit.solvers.search import Search
 from softunit.solvers.sketch_plan import Plan, planned
 
 SETTLED = 0.3  # of the decrement that sampling leaves: below, a stage has told what it can
 FIRST = 0.1  # of value and parameters per row, likewise for the first stage
 COARSE = 3e-7  # largest entry of the gradient down to which float32, good to 1e-8, shows the way
+PATIENCE = 20  # iterations on all rows that must lower the decrement
+SLOW = 0.1  # by this factor; else Newton's method takes over
 REFRESH = 8  # iterations on one approximate Hessian after which it is made anew
 
 
@@ -42,8 +45,10 @@ class SketchedState:
         Decrement at which the stage is settled; zero until it is known.
     age : int
         Iterations since `inverse` was made.
-    decrement : float
-        g' H^-1 g before the last step.
+    decrements : tuple of float
+        g' H^-1 g before the last steps of this stage, oldest first.
+    newton : NewtonState or None
+        Where Newton's method has taken over.
     """
 
     point: Point
@@ -53,7 +58,13 @@ class SketchedState:
     memory: Memory
     enough: float = 0.0
     age: int = 0
-    decrement: float = math.nan
+    decrements: tuple[float, ...] = ()
+    newton: NewtonState | None = None
+
+    @property
+    def decrement(self) -> float:
+        """The decrement g' H^-1 g before the last step."""
+        return self.decrements[-1] if self.decrements else math.nan
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,8 @@ class SketchedNewton(Solver[SketchedState]):
     the Hessian of an eighth of the rows where these determine it, else one weighted Gram for each
     class.  3. Search along the line, step one first; work in float32 while the gradient is far
     from zero.  4. Once the decrement g'H^-1 g is below what sampling leaves, multiply the sample by
-    `growth`, until it is the whole.
+    `growth`, until it is the whole.  5. Where all rows no longer get on, as with classes that
+    nearly separate and leave curvature on few rows only, go on by `Newton` on all of them.
 
     Almost all work is done on few rows; the whole is passed over a handful of times. Samples are
     drawn by priority, so sorted rows, rows without weight and rows that outweigh all others are
@@ -127,6 +139,8 @@ class SketchedNewton(Solver[SketchedState]):
         """Return the next state: one move, or the same point on a larger sample."""
         if state.point.share == 1.0 and state.stage < state.plan.last:
             state = self._on(state, state.plan.last, state.point)
+        if state.newton is not None or self._crawls(state):  # 5.
+            return self._by_newton(problem, state)
         stage = state.plan.problem(state.stage)
         if state.stage == state.plan.last and not (state.point.exact or self._coarse(state)):
             # From here on in float64: values of two precisions must not be compared.
@@ -143,6 +157,22 @@ class SketchedNewton(Solver[SketchedState]):
             if state.enough == 0:
                 state = replace(state, enough=self._enough(state, decrement))
         return self._moved(stage, state, direction)
+
+    @staticmethod
+    def _crawls(state: SketchedState) -> bool:
+        seen = state.decrements
+        slow = len(seen) == PATIENCE and seen[-1] > SLOW * seen[0]
+        return slow and state.stage == state.plan.last
+
+    def _by_newton(self, problem: Problem, state: SketchedState) -> tuple[SketchedState, Status]:
+        point = state.point
+        if not point.exact:
+            point = problem.evaluate(point.x)
+        newton = Newton(kind="exact", search=self.search)
+        before = state.newton or newton.init(problem, point)
+        after, status = newton.step(problem, replace(before, point=point))
+        seen = (after.decrement,)
+        return replace(state, point=after.point, newton=after, decrements=seen), status
 
     def _direction(self, state: SketchedState) -> Array:
         """Return a descent direction (2.)."""
@@ -162,7 +192,8 @@ class SketchedNewton(Solver[SketchedState]):
             new = line.point(t)
             memory = state.memory.with_pair(new.x - point.x, new.gradient - point.gradient)
             moved = replace(state, point=new, memory=memory, age=state.age + 1)
-            return replace(moved, decrement=-line.slope), Status.RUNNING
+            seen = (*state.decrements, -line.slope)[-PATIENCE:]
+            return replace(moved, decrements=seen), Status.RUNNING
         if state.stage < state.plan.last:
             return self._grown(state, -line.slope), Status.RUNNING
         if state.memory.pairs or state.age:
