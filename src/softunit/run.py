@@ -117,7 +117,7 @@ def _run(
 def _iterate(run: _Run, solver: Solver[Any], start: Point, max_iter: int) -> Status:
     """Step until the run has ended, and return how; the run keeps the point."""
     state = solver.init(run.problem, start)
-    run.record(0, state.point)
+    run.record(0, state.point, getattr(state, "decrement", math.nan))
     n_iter = 0
     while True:
         whole, exact = state.point.share == 1.0, state.point.exact

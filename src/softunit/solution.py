@@ -104,7 +104,8 @@ class Record:
         Products with the design so far.
     decrement : float, default nan
         g' H^-1 g before the step, with the solver's Hessian H: twice what the step promised to
-        gain; NaN at the start and for solvers without a Hessian.
+        gain. At the start that of the start, where the solver knows it; NaN for solvers without a
+        Hessian.
     share : float, default 1.0
         Share of the rows that value and gradient were taken over: values of different shares are
         values of different samples.

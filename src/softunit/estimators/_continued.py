@@ -52,9 +52,12 @@ def settled(first: Solution, run: Run, max_iter: int, *, share: float = SETTLED)
 def _tried(first: Solution, run: Run, max_iter: int) -> Solution:
     """Return a warm start that was within tol from the beginning with one step made after all.
 
-    It has promised nothing yet: the step shows what there is to gain.
+    It has promised nothing yet, unless the solver told the decrement of the start: the step shows
+    what there is to gain.
     """
     if not first.converged or first.n_iter > 0 or first.gradient_norm == 0 or max_iter == 0:
+        return first
+    if first.history[0].decrement > 0:
         return first
     trial = joined(first, run(first.x, 0.0, 1))
     if not trial.converged:  # the value fell and the gradient rose
@@ -69,7 +72,7 @@ def promised_decrease(solution: Solution) -> float:
     solver is not Newton's, what is left where the value falls by a steady factor.
     """
     if len(solution.history) < 2:
-        return 0.0
+        return max(0.0, 0.5 * solution.history[0].decrement)
     before, last = solution.history[-2:]
     if not 0 < last.gradient_norm < before.gradient_norm:
         return 0.0

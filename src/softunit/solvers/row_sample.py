@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,8 @@ import numpy.typing as npt
 from softunit._typing import Vector
 from softunit.designs.base import Design
 from softunit.problem import Problem
+
+SERVES = 0.7  # share of a sample's rows that other weights must leave with weight
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class RowSample:
         The last is that of the first row left out.
     design : Design
         These rows, gathered once.
+    factor : ndarray of shape (h,), or None
+        What the weights are multiplied by where the sample serves other weights than it was drawn
+        for: one number, or zero for rows that have no weight there.
 
     Notes
     -----
@@ -43,6 +47,7 @@ class RowSample:
     weights: Vector | None
     priorities: Vector | None
     design: Design
+    factor: Vector | None = None
 
     @classmethod
     def draw(cls, problem: Problem, size: int, rng: np.random.Generator) -> RowSample:
@@ -72,17 +77,37 @@ class RowSample:
             return sampled
         return sampled.sampled(slice(0, m), weights=self._weights(m))
 
+    def serving(self, weights: Vector | None) -> RowSample | None:
+        """Return this sample for other weights of the rows, or None where it serves them badly.
+
+        It does where they are multiples of its own but for rows that have none, as in a fold.
+        """
+        if weights is None:
+            return self if self.weights is None else None
+        own = np.ones(len(self)) if self.weights is None else self.weights
+        with np.errstate(over="ignore"):
+            factor = weights[self.index] / own
+        heard = factor > 0
+        if heard.mean() < SERVES or not np.allclose(factor[heard], factor[heard][0], rtol=1e-9):
+            return None
+        return replace(self, factor=factor)
+
     def _weights(self, m: int) -> Vector | None:
         if self.weights is None or self.priorities is None:
-            return None
-        return np.asarray(np.maximum(self.weights[:m], self.priorities[m]))
+            return None if self.factor is None else self.factor[:m].copy()
+        weights = np.maximum(self.weights[:m], self.priorities[m])
+        return np.asarray(weights if self.factor is None else weights * self.factor[:m])
 
 
-def drawn_once(problem: Problem, size: int, seed: Any) -> RowSample:
+def drawn_once(problem: Problem, size: int, seed: int) -> RowSample:
     """Return a sample for the problem's weights, drawn once for all problems derived from it."""
     kept = problem.prepared.get("sample")
-    if kept is not None and kept[0] is problem.weights and kept[1:3] == (size, seed):
-        return kept[3]  # type: ignore[no-any-return]
+    if kept is not None and kept[:2] == (size, seed):
+        if kept[2] is problem.weights:
+            return kept[3]  # type: ignore[no-any-return]
+        serving = kept[3].serving(problem.weights)
+        if serving is not None:
+            return serving  # type: ignore[no-any-return]
     sample = RowSample.draw(problem, size, np.random.default_rng(seed))
-    problem.prepared["sample"] = (problem.weights, size, seed, sample)
+    problem.prepared["sample"] = (size, seed, problem.weights, sample)
     return sample

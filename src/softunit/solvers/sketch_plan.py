@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_ROWS = 5000  # fewer cost no less time
 PER_PARAMETER = 2.0  # rows for each parameter in the smallest sample worth a look
+AT_MOST = 4  # of which a sample for the Hessian is one part
 DETERMINED = 3.0  # rows for each parameter from which a sample determines the Hessian
 GRAM_ROWS = (4, 20)  # rows for each column in the Gram of the preconditioner: at least, at most
 GRAM_WORK = 2.0  # rows of it that cost half a gradient: this times n K over d
@@ -80,7 +81,8 @@ class Plan:
             return kind == "sampled"
         classes = max(1, self.whole.columns - 1)
         rows = self._sampled.design.shape[0]
-        return bool(self.sizes) and rows >= DETERMINED * self.whole.shape[0] * classes
+        few = self.sample is not None and AT_MOST * rows <= self.whole.design.shape[0]
+        return few and rows >= DETERMINED * self.whole.shape[0] * classes
 
     @cached_property
     def preconditioner(self) -> KroneckerPreconditioner:
@@ -116,8 +118,8 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
         return kept[2]  # type: ignore[no-any-return]
     sizes = _sizes(problem, solver.growth)
     n = problem.design.shape[0]
-    held = sizes[-1] if sizes else 0
-    wanted = max(held, _gram_rows(problem))
+    # Sizes of folds differ by a row or two: one sample must serve them all.
+    wanted = max(n // solver.growth if sizes else 0, _gram_rows(problem))
     sample = drawn_once(problem, wanted, solver.seed) if wanted < n // 2 else None
     plan = Plan(problem, sizes, sample)
     problem.prepared["plan"] = (problem, solver, plan)

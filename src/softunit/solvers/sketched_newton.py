@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from softunit._checks import check_choice, check_count
 from softunit._numeric import dot
 from softunit._typing import Array
 from softunit.line import Line
@@ -22,6 +23,10 @@ from softunit.solvers.sketch_plan import Plan, planned
 SETTLED = 0.3  # of the decrement that sampling leaves: below, a stage has told what it can
 FIRST = 0.1  # of value and parameters per row, likewise for the first stage
 COARSE = 3e-7  # largest entry of the gradient down to which float32, good to 1e-8, shows the way
+MEMORY_BYTES = 48 << 20  # that pairs may take, and
+MEMORY_SHARE = 0.05  # of the design,
+LEAST_PAIRS = 4  # beyond as many as these
+CARRIED_BYTES = 4 << 20  # of pairs that go from one fit of a path to the next
 PATIENCE = 20  # iterations on all rows that must lower the decrement
 SLOW = 0.1  # by this factor; else Newton's method takes over
 REFRESH = 8  # iterations on one approximate Hessian after which it is made anew
@@ -88,7 +93,7 @@ class SketchedNewton(Solver[SketchedState]):
     growth : int, default 8
         Factor between samples.
     memory : int, default 20
-        Pairs of moves and changes of the gradient kept.
+        Pairs of moves and changes of the gradient kept; fewer where they would outgrow the design.
     hessian : {"auto", "sampled", "kronecker"}, default "auto"
         The approximate Hessian: that of a sample of rows, or one weighted Gram for each class.
         "auto" goes by rows per parameter.
@@ -98,6 +103,11 @@ class SketchedNewton(Solver[SketchedState]):
         Of the order of the rows.
     search : Search, default Search()
         The line search.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range or unknown.
 
     Notes
     -----
@@ -113,6 +123,13 @@ class SketchedNewton(Solver[SketchedState]):
     search: Search = Search()
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature", "rows"})
 
+    def __post_init__(self) -> None:
+        check_count("growth", self.growth, least=2)
+        check_count("memory", self.memory, least=1)
+        check_count("max_cg", self.max_cg, least=1)
+        check_count("seed", self.seed, least=0)
+        check_choice("hessian", self.hessian, ("auto", "sampled", "kronecker"))
+
     def begin(self, problem: Problem, x: Array) -> Point:
         """Return x on the smallest sample if it is zero, else on all rows."""
         plan = planned(problem, self)
@@ -122,9 +139,10 @@ class SketchedNewton(Solver[SketchedState]):
     def init(self, problem: Problem, point: Point) -> SketchedState:
         """Return the state at the start; from a point on all rows, choose the first sample."""
         plan = planned(problem, self)
-        memory = Memory(self.memory)
+        memory = self._memory(problem)
         if point.share < 1.0 or plan.last == 0:
-            return SketchedState(point, plan, 0, None, memory)
+            recalled = self._recalled(problem, memory) if point.x.any() else memory
+            return SketchedState(point, plan, 0, None, recalled)
         whole = SketchedState(point, plan, plan.last, None, memory)
         # What a sample says differently is its noise: closer to the optimum it has no say.
         sampled = self._evaluate(plan, plan.last - 1, point.x)
@@ -132,7 +150,8 @@ class SketchedNewton(Solver[SketchedState]):
         noise = sampled.gradient - point.gradient
         left, blur = (dot(g, inverse(g)) for g in (point.gradient, noise))
         if left <= blur:
-            return replace(whole, inverse=inverse)
+            recalled = self._recalled(problem, memory)
+            return replace(whole, inverse=inverse, memory=recalled, decrements=(left,))
         return SketchedState(sampled, plan, plan.last - 1, None, memory, enough=SETTLED * blur)
 
     def step(self, problem: Problem, state: SketchedState) -> tuple[SketchedState, Status]:
@@ -192,6 +211,8 @@ class SketchedNewton(Solver[SketchedState]):
             new = line.point(t)
             memory = state.memory.with_pair(new.x - point.x, new.gradient - point.gradient)
             moved = replace(state, point=new, memory=memory, age=state.age + 1)
+            if state.stage == state.plan.last:
+                self._remember(stage, memory)
             seen = (*state.decrements, -line.slope)[-PATIENCE:]
             return replace(moved, decrements=seen), Status.RUNNING
         if state.stage < state.plan.last:
@@ -205,7 +226,8 @@ class SketchedNewton(Solver[SketchedState]):
         point = state.point
         if not point.exact:
             point = state.plan.problem(state.stage).evaluate(point.x, store=False)
-        return replace(state, point=point, inverse=None, memory=Memory(self.memory), age=0)
+        memory = replace(state.memory, pairs=())
+        return replace(state, point=point, inverse=None, memory=memory, age=0)
 
     def _grown(self, state: SketchedState, decrement: float) -> SketchedState:
         stage = state.stage + 1
@@ -213,7 +235,30 @@ class SketchedNewton(Solver[SketchedState]):
         return self._on(state, stage, point)
 
     def _on(self, state: SketchedState, stage: int, point: Point) -> SketchedState:
-        return SketchedState(point, state.plan, stage, None, Memory(self.memory))
+        return SketchedState(point, state.plan, stage, None, replace(state.memory, pairs=()))
+
+    @staticmethod
+    def _remember(problem: Problem, memory: Memory) -> None:
+        """Keep the pairs for problems derived from this one, for each weighting of the rows."""
+        if 16 * problem.size * memory.size <= CARRIED_BYTES:
+            kept = problem.prepared.setdefault("moves", {})
+            kept[id(problem.weights)] = (problem.weights, problem.ridge, memory)
+
+    @staticmethod
+    def _recalled(problem: Problem, empty: Memory) -> Memory:
+        """Return the pairs kept from another ridge, whose part of each change is known."""
+        kept = problem.prepared.get("moves", {}).get(id(problem.weights))
+        if kept is None or kept[0] is not problem.weights:
+            return empty
+        more = problem.ridge - kept[1]
+        for move, change, _ in kept[2].pairs:
+            empty = empty.with_pair(move, change + (more * move.T).T)
+        return empty
+
+    def _memory(self, problem: Problem) -> Memory:
+        """Return an empty memory of a size that fits beside the design."""
+        room = MEMORY_BYTES + MEMORY_SHARE * problem.design.nbytes
+        return Memory(max(1, min(self.memory, max(LEAST_PAIRS, int(room / (16 * problem.size))))))
 
     def _enough(self, state: SketchedState, decrement: float) -> float:
         """Return the decrement at which a stage is settled.
