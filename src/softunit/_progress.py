@@ -98,7 +98,9 @@ def progress_text(seen: deque[Record], tol: float) -> str:
     left = seconds_left(seen, tol)
     return (
         f"iteration {last.iteration}  value {last.value:.6g}  gradient {last.gradient_norm:.1e}"
-        f" (to {tol:.0e})  {last.seconds:.0f} s" + ("" if left is None else f", {left:.0f} s left")
+        f" (to {tol:.0e})  {last.seconds:.0f} s"
+        + ("" if left is None else f", {left:.0f} s left")
+        + (f", on {last.share:.1%} of the rows" if last.share < 1.0 else "")
     )
 
 
@@ -111,8 +113,13 @@ def search_text(record: Record, where: str, seconds: float, left: float | None) 
 
 
 def seconds_left(seen: deque[Record], tol: float) -> float | None:
-    """Return how long the gradient needs down to tol at its latest rate; None where unknown."""
+    """Return how long the gradient needs down to tol at its latest rate; None where unknown.
+
+    On a sample of the rows nothing is known: the whole is still to come.
+    """
     first, last = seen[0], seen[-1]
+    if first.share < 1.0:
+        return None
     passed = last.seconds - first.seconds
     if not (passed > 0 and 0 < tol < last.gradient_norm < first.gradient_norm):
         return None

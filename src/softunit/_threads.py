@@ -45,7 +45,7 @@ def add_up(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
     items : sequence
         At least one.
     """
-    workers = min(cores(), len(items))
+    workers = min(cores(), len(items)) if len(items) > 1 else 1
     if workers < 2:
         return _chain(function, items)
     with blocks_on_threads():

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -82,7 +83,9 @@ def minimize(
     check_count("max_iter", max_iter)
     check_interrupt(keyboard_interrupt)
     chosen = resolve_solver(solver, problem)
-    with blocks_on_threads():
+    # One block has no use for threads, and holding them takes longer than a small step.
+    several = len(problem.by_rows.blocks(problem.columns)) > 1
+    with blocks_on_threads() if several else nullcontext():
         return _run(
             _Run(problem, tol, callback), chosen, _start(problem, x0), max_iter, keyboard_interrupt
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from softunit._numeric import EPS
 from softunit._typing import Array, Vector
@@ -19,7 +20,8 @@ from softunit.estimators._separation import separation_sentence
 from softunit.problem import Problem
 from softunit.run import Callback, Interrupt, minimize
 from softunit.solution import Solution, Status
-from softunit.solvers import Solver
+from softunit.solvers import SketchedNewton, Solver
+from softunit.solvers.auto import resolve_solver
 from softunit.units import Multinomial
 
 
@@ -136,6 +138,8 @@ class Settings:
     keyboard_interrupt : {"raise", "return"}, default "raise"
     share : float, default SETTLED
         Of tol: how far the value may promise to fall, relative to itself, where solver is "auto".
+    seed : int or None, default None
+        For solvers that sample rows; None leaves them their own.
     """
 
     solver: str | Solver[Any]
@@ -143,15 +147,17 @@ class Settings:
     max_iter: int
     keyboard_interrupt: Interrupt = "raise"
     share: float = SETTLED
+    seed: int | None = None
 
     def minimize(self, problem: Problem, x0: Array, callback: Callback) -> Solution:
         """Return the minimum of a classifier's problem, its value settled where solver is auto."""
+        solver = self._seeded(problem)
 
         def run(x: Array, tol: float, max_iter: int) -> Solution:
             return minimize(
                 problem,
                 x,
-                solver=self.solver,
+                solver=solver,
                 tol=tol,
                 max_iter=max_iter,
                 callback=callback,
@@ -162,6 +168,19 @@ class Settings:
         if self.solver != "auto":
             return solution
         return settled(solution, run, self.max_iter, share=self.share)
+
+    def _seeded(self, problem: Problem) -> str | Solver[Any]:
+        if self.seed is None:
+            return self.solver
+        solver = resolve_solver(self.solver, problem)
+        return replace(solver, seed=self.seed) if isinstance(solver, SketchedNewton) else solver
+
+
+def seed_of(random_state: Any) -> int | None:
+    """Return a seed for scikit-learn's `random_state`; None for None."""
+    if random_state is None or isinstance(random_state, (int, np.integer)):
+        return None if random_state is None else int(random_state)
+    return int(check_random_state(random_state).randint(1 << 31))
 
 
 @dataclass(frozen=True)

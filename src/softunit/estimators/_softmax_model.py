@@ -22,7 +22,7 @@ from softunit.estimators._data import (
     checked_x,
     known_classes,
 )
-from softunit.estimators._objective import End, Settings, class_problem
+from softunit.estimators._objective import End, Settings, class_problem, seed_of
 from softunit.estimators._prediction import SoftmaxPrediction
 from softunit.estimators._separation import UNPROVED
 from softunit.problem import FORM_LIMIT, Problem
@@ -57,7 +57,13 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
 
     @property
     def _settings(self) -> Settings:
-        return Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt)
+        return Settings(
+            self.solver,
+            self.tol,
+            self.max_iter,
+            self.keyboard_interrupt,
+            seed=seed_of(self.random_state),
+        )
 
     def _problem(self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any) -> Problem:
         """Return the mean objective, in scaled columns."""

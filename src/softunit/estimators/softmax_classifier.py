@@ -37,8 +37,9 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     fit_intercept : bool, default True
         Whether scores have an intercept; it carries no penalty.
     solver : str or Solver, default "auto"
-        "auto", "newton", "newton-cholesky", "newton-cg", "lbfgs", "gradient-descent",
-        "gradient-regularized-newton", or a solver of `softunit.solvers`.
+        "auto", "newton", "newton-cholesky", "newton-cg", "sketched-newton", "lbfgs",
+        "gradient-descent", "gradient-regularized-newton", or a solver of `softunit.solvers`. "auto"
+        takes Newton's method on small problems and `SketchedNewton` beyond.
     max_iter : int, default 200
         Iterations after which the fit ends with a `ConvergenceWarning`.
     class_weight : dict, "balanced" or None, default None
@@ -46,7 +47,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     warm_start : bool, default False
         Whether `fit` starts from the coefficients of the last fit.
     random_state : int, RandomState or None, default None
-        Kept for solvers that sample rows; the present ones draw nothing.
+        Seed of solvers that sample rows; None gives the same answer every time.
     verbose : int, default 0
         1 shows a progress line on work over two seconds, on a terminal.
     keyboard_interrupt : {"raise", "return"}, default "raise"
@@ -74,10 +75,10 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
 
     Notes
     -----
-    With solver="auto" the fit goes on below `tol` while a Newton step promises to lower the
-    objective by over tol / 10,000 of itself: where the optimal value is tiny, a small gradient can
-    be far from it. Columns are centred and scaled inside, a change of variables. Without ridge and
-    with collinear columns the coefficients of least norm are returned.
+    With solver="auto" the fit goes on below `tol` while the objective promises to fall by over tol
+    of itself (tol / 10,000 where Newton's steps are cheap): where the optimal value is tiny, a
+    small gradient can be far from it. Columns are centred and scaled inside, a change of
+    variables. Without ridge and with collinear columns the coefficients of least norm are returned.
     """
 
     def __init__(

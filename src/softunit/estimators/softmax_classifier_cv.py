@@ -72,7 +72,7 @@ class SoftmaxClassifierCV(SoftmaxModel):
         Whether to fit all rows with the best C. If not, coefficients and C are means over the
         folds, each at its own best C, and there is no certificate.
     random_state : int, RandomState or None, default None
-        Kept for solvers that sample rows; folds are shuffled by a splitter as `cv`.
+        Seed of solvers that sample rows; folds are shuffled by a splitter as `cv`.
     verbose : int, default 0
         1 shows one progress line for the whole search, on a terminal.
     keyboard_interrupt : {"raise", "return"}, default "raise"

@@ -104,8 +104,10 @@ def convergence_charts(summary: FitSummary) -> tuple[Chart, ...]:
     history = summary.solution.history
     tol = summary.solution.tol
     gradients = [record.gradient_norm for record in history]
-    best = min((r.value for r in history if math.isfinite(r.value)), default=math.nan)
-    above = [record.value - best for record in history]
+    # The value on a sample of the rows is not comparable with that on all of them.
+    values = [record.value if record.share == 1.0 else math.nan for record in history]
+    best = min((value for value in values if math.isfinite(value)), default=math.nan)
+    above = [value - best for value in values]
     drawn = (
         _curve("iterations", history, gradients, lambda r: r.iteration, tol),
         _curve("seconds", history, gradients, lambda r: r.seconds, tol),
