@@ -154,6 +154,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
                 problem, x0, lambda record, point: bool(line(record)) | tasks(record, point)
             )
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
+        problem.prepared.clear()  # samples have no part in a certificate
         self._keep(problem, solution, x_checked.dtype, classes)
         tasks.end()
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -23,6 +24,7 @@ DECOMPOSED = 5  # arrays of the size of the Gram that its decomposition holds at
 FACTORED = 3  # and its factors, for curvatures that do not lie far apart
 SPARE = 100 << 20  # bytes, and a quarter of the design: what they may take
 
+NARROW_JITTER = 1e-6  # likewise in float32
 LITTLE = 1e-3  # of its own curvature: what holds a free column where rows are decomposed
 JITTER = 1e-12  # of the mean eigenvalue: keeps collinear free columns positive definite
 
@@ -49,8 +51,8 @@ class KroneckerPreconditioner:
     Parameters
     ----------
     problem : Problem
-    sample : Problem or None, default None
-        Some rows of the problem to take the Gram from; None takes all.
+    gram : callable or None, default None
+        Makes G where it is wanted, from some rows, float64 or float32; None takes all rows.
 
     Notes
     -----
@@ -58,7 +60,7 @@ class KroneckerPreconditioner:
     of its upper bound.
     """
 
-    def __init__(self, problem: Problem, sample: Problem | None = None) -> None:
+    def __init__(self, problem: Problem, gram: Callable[[], Matrix] | None = None) -> None:
         self._ridge = problem.ridge
         self._stretch = 1.0
         n, d = problem.design.shape
@@ -71,19 +73,18 @@ class KroneckerPreconditioner:
         self._gram: Matrix | None = None
         self._vectors: Matrix | None = None
         self._rows: Matrix | None = None
-        rows = problem if sample is None else sample
+        made = gram or (lambda: problem.gram)
         spare = 0.25 * problem.design.nbytes + SPARE
-        n = rows.design.shape[0]
         if n < d and n <= DECOMPOSE_LIMIT and DECOMPOSED * 8 * n * d <= spare:
-            self._decompose_rows(rows)
+            self._decompose_rows(problem)
         elif d <= DECOMPOSE_LIMIT and DECOMPOSED * 8 * d * d <= spare:
-            both = rows.gram + np.diag(self._ridge)
+            both = made() + np.diag(self._ridge)
             both[np.diag_indices_from(both)] += JITTER * np.trace(both) / len(both)
             with linear_algebra_on_threads():
                 shares, self._vectors = eigh(np.diag(self._ridge), both)
             self._shares = np.clip(shares, 0.0, 1.0)
         elif d <= DENSE_LIMIT and FACTORED * 8 * d * d <= spare:
-            self._gram = rows.gram
+            self._gram = made()
             self._factors: dict[int, tuple[Matrix, bool]] = {}
         else:
             mean, variance = problem.design.column_moments()
@@ -169,7 +170,8 @@ class KroneckerPreconditioner:
             out = np.empty_like(r)
             for group, columns in members.items():
                 factor = self._factor(group)
-                out[:, columns] = cho_solve(factor, r[:, columns], check_finite=False)
+                right = r[:, columns].astype(factor[0].dtype, copy=False)
+                out[:, columns] = cho_solve(factor, right, check_finite=False)
             return out
 
         return solve
@@ -180,17 +182,15 @@ class KroneckerPreconditioner:
             assert self._gram is not None
             if len(self._factors) >= FACTORED - 1:
                 self._factors.pop(next(iter(self._factors)))
-            both = self._gram * 2.0**group
-            both[np.diag_indices_from(both)] += self._ridge
-            lift = JITTER * np.trace(both) / len(both)
-            while True:
-                both[np.diag_indices_from(both)] += lift
-                try:
-                    with linear_algebra_on_threads():
-                        self._factors[group] = cho_factor(both, lower=True, check_finite=False)
-                    break
-                except np.linalg.LinAlgError:
-                    lift *= 100
+            jitter = JITTER if self._gram.dtype == np.float64 else NARROW_JITTER
+            while group not in self._factors:
+                both = self._gram * self._gram.dtype.type(2.0**group)
+                lift = jitter * np.trace(both) / len(both)
+                both[np.diag_indices_from(both)] += (self._ridge + lift).astype(both.dtype)
+                with linear_algebra_on_threads(), suppress(np.linalg.LinAlgError):
+                    factor = cho_factor(both, lower=True, overwrite_a=True, check_finite=False)
+                    self._factors[group] = factor
+                jitter *= 100
         return self._factors[group]
 
     def _by_diagonal(self, means: Vector) -> Solve:

@@ -50,26 +50,45 @@ class RowSample:
     factor: Vector | None = None
 
     @classmethod
-    def draw(cls, problem: Problem, size: int, rng: np.random.Generator) -> RowSample:
-        """Draw a sample; where fewer rows have weight, it holds these."""
+    def draw(
+        cls, problem: Problem, size: int, rng: np.random.Generator, *, gather: int | None = None
+    ) -> RowSample:
+        """Draw a sample; where fewer rows have weight, it holds these.
+
+        Parameters
+        ----------
+        problem : Problem
+        size : int
+            Rows drawn.
+        rng : numpy.random.Generator
+        gather : int or None, default None
+            How many of the first are gathered; None gathers all.
+        """
         n, weights = problem.design.shape[0], problem.weights
         if weights is None:
             index = rng.permutation(n)[:size]
-            return cls(index, None, None, problem.design.gathered(index))
+            return cls(index, None, None, problem.design.gathered(index[:gather]))
         heard = np.flatnonzero(weights)
         with np.errstate(over="ignore"):  # an infinite priority is the highest there is
             priorities = weights[heard] / (1.0 - rng.random(len(heard)))
         order = np.argsort(-priorities, kind="stable")[: size + 1]
         index = heard[order[:size]]
         left = np.append(priorities[order], 0.0)[: len(index) + 1]
-        return cls(index, weights[index], left, problem.design.gathered(index))
+        return cls(index, weights[index], left, problem.design.gathered(index[:gather]))
 
     def __len__(self) -> int:
-        return len(self.index)
+        """Return how many rows are gathered."""
+        return self.design.shape[0]
 
     def of(self, problem: Problem) -> Problem:
-        """Return the problem of the whole sample."""
-        return problem.sampled(self.index, weights=self._weights(len(self)), design=self.design)
+        """Return the problem of the gathered rows."""
+        m = len(self)
+        return problem.sampled(self.index[:m], weights=self._weights(m), design=self.design)
+
+    def piece(self, rows: slice) -> tuple[npt.NDArray[np.integer], Vector | None]:
+        """Return some rows, gathered or not, and their weights in a sample of all drawn."""
+        weights = self._weights(len(self.index))
+        return self.index[rows], None if weights is None else weights[rows]
 
     def first(self, sampled: Problem, m: int) -> Problem:
         """Return the problem of the first m rows, from that of the whole sample."""
@@ -84,7 +103,7 @@ class RowSample:
         """
         if weights is None:
             return self if self.weights is None else None
-        own = np.ones(len(self)) if self.weights is None else self.weights
+        own = np.ones(len(self.index)) if self.weights is None else self.weights
         with np.errstate(over="ignore"):
             factor = weights[self.index] / own
         heard = factor > 0
@@ -99,15 +118,15 @@ class RowSample:
         return np.asarray(weights if self.factor is None else weights * self.factor[:m])
 
 
-def drawn_once(problem: Problem, size: int, seed: int) -> RowSample:
+def drawn_once(problem: Problem, size: int, gather: int, seed: int) -> RowSample:
     """Return a sample for the problem's weights, drawn once for all problems derived from it."""
     kept = problem.prepared.get("sample")
-    if kept is not None and kept[:2] == (size, seed):
-        if kept[2] is problem.weights:
-            return kept[3]  # type: ignore[no-any-return]
-        serving = kept[3].serving(problem.weights)
+    if kept is not None and kept[:3] == (size, gather, seed):
+        if kept[3] is problem.weights:
+            return kept[4]  # type: ignore[no-any-return]
+        serving = kept[4].serving(problem.weights)
         if serving is not None:
             return serving  # type: ignore[no-any-return]
-    sample = RowSample.draw(problem, size, np.random.default_rng(seed))
-    problem.prepared["sample"] = (size, seed, problem.weights, sample)
+    sample = RowSample.draw(problem, size, np.random.default_rng(seed), gather=gather)
+    problem.prepared["sample"] = (size, gather, seed, problem.weights, sample)
     return sample

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from softunit._typing import Array
+from softunit._threads import linear_algebra_on_threads
+from softunit._typing import Array, Matrix
+from softunit.designs.base import GRAM_ENTRIES
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.memory import Inverse
-from softunit.solvers.preconditioner import KroneckerPreconditioner
+from softunit.solvers.preconditioner import DECOMPOSE_LIMIT, KroneckerPreconditioner
 from softunit.solvers.row_sample import RowSample, drawn_once
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ AT_MOST = 4  # of which a sample for the Hessian is one part
 DETERMINED = 3.0  # rows for each parameter from which a sample determines the Hessian
 GRAM_ROWS = (4, 20)  # rows for each column in the Gram of the preconditioner: at least, at most
 GRAM_WORK = 2.0  # rows of it that cost half a gradient: this times n K over d
-MEAN_ROWS = 5000  # rows that the mean curvature of a class is taken from
+MEAN_ROWS = 2000  # rows that the mean curvature of a class is taken from
 COARSE_WORK = 1e7  # entries of A times columns of scores: a pass of some milliseconds
 CG_RTOL = 0.1  # of the preconditioned residual: the memory mends the rest
 
@@ -90,9 +92,30 @@ class Plan:
         kept = self.whole.prepared.get("preconditioner")
         made = None if kept is None else kept.with_ridge(self.whole.ridge)
         if made is None:
-            made = KroneckerPreconditioner(self.whole, self.head(_gram_rows(self.whole)))
+            made = KroneckerPreconditioner(self.whole, self._gram)
             self.whole.prepared["preconditioner"] = made
         return made
+
+    def _gram(self) -> Matrix:
+        """Return the Gram of some rows, gathered piece by piece; float32 where it is large."""
+        whole, sample = self.whole, self.sample
+        if sample is None:
+            return whole.gram
+        d = whole.shape[0]
+        dtype = np.float64 if d <= DECOMPOSE_LIMIT else np.float32
+        total, mass = np.zeros((d, d), dtype=dtype), 0.0
+        size = max(64, GRAM_ENTRIES // d)
+        with linear_algebra_on_threads():
+            for start in range(0, len(sample.index), size):
+                rows, weights = sample.piece(slice(start, start + size))
+                a: Any = whole.design.rows(rows).toarray().astype(dtype, copy=False)
+                if weights is not None:
+                    a = a * np.sqrt(weights)[:, None].astype(dtype)
+                total += a.T @ a
+                mass += len(rows) if weights is None else float(weights.sum())
+                whole.cost.rows += len(rows)
+        total /= dtype(mass)
+        return total
 
     def inverse(self, stage: int, x: Array, kind: str, max_cg: int) -> Inverse:
         """Return R -> approximate H^-1 R at x for a stage."""
@@ -118,9 +141,14 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
         return kept[2]  # type: ignore[no-any-return]
     sizes = _sizes(problem, solver.growth)
     n = problem.design.shape[0]
-    # Sizes of folds differ by a row or two: one sample must serve them all.
-    wanted = max(n // solver.growth if sizes else 0, _gram_rows(problem))
-    sample = drawn_once(problem, wanted, solver.seed) if wanted < n // 2 else None
+    # Sizes of folds differ by a row or two: one sample must serve them all. For a sampled Hessian
+    # of fewer rows than stages need, as many as it takes are gathered; the Gram gathers by itself.
+    parameters = problem.shape[0] * max(1, problem.columns - 1)
+    determined = int(DETERMINED * parameters)
+    few = max(determined, min(n // AT_MOST, FIRST_ROWS)) if AT_MOST * determined <= n else 0
+    held = max(n // solver.growth if sizes else 0, few, min(n // AT_MOST, MEAN_ROWS))
+    drawn = max(held, _gram_rows(problem))
+    sample = drawn_once(problem, drawn, held, solver.seed) if drawn < n // 2 else None
     plan = Plan(problem, sizes, sample)
     problem.prepared["plan"] = (problem, solver, plan)
     return plan
