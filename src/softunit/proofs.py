@@ -275,7 +275,8 @@ class Proofs:
 def _largest_terms(problem: Problem, point: Point) -> float:
     """Return max_i sum_j |a_ij| |x_j|: the rounding of a score, in units of EPS."""
     x = np.abs(point.x)
-    return max(float(block.abs_matvec(x).max()) for _, block in problem.design.blocks())
+    blocks = problem.by_rows.blocks(problem.columns)
+    return max(float(block.abs_matvec(x).max()) for _, block in blocks)
 
 
 def _minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Point:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from softunit._checks import check_choice, check_count
 from softunit._numeric import dot
 from softunit._typing import Array
@@ -281,5 +283,5 @@ class SketchedNewton(Solver[SketchedState]):
         point, plan = state.point, state.plan
         if state.stage < plan.last:
             return plan.coarse
-        far = plan.whole.gradient_norm(point.gradient) > COARSE
+        far = float(np.abs(point.gradient).max()) > COARSE
         return plan.coarse and far and not point.exact
