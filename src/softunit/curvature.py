@@ -41,8 +41,12 @@ class Curvature(ABC):
         """Return A' C A from products of an uncentred design."""
 
     @abstractmethod
+    def diagonal(self) -> Matrix:
+        """Return the diagonal of C, (n, 1) for scores (n,), else (n, K)."""
+
     def diagonal_sum(self) -> Vector:
         """Return the sum over rows of the diagonal of C, one entry per column of scores."""
+        return np.asarray(self.diagonal().sum(axis=0, dtype=np.float64))
 
     def __getitem__(self, rows: slice) -> Curvature:
         """Return the part that belongs to some rows, where rows do not meet each other."""
@@ -75,9 +79,9 @@ class Diagonal(Curvature):
         """Return A' diag(w) A, (d, d)."""
         return gram(self.weights)
 
-    def diagonal_sum(self) -> Vector:
-        """Return sum(w), shape (1,)."""
-        return np.array([self.weights.sum()])
+    def diagonal(self) -> Matrix:
+        """Return w, shape (n, 1)."""
+        return self.weights[:, None]
 
     def __getitem__(self, rows: slice) -> Diagonal:
         return Diagonal(self.weights[rows])
@@ -117,10 +121,10 @@ class CentredDiagonal(Curvature):
         total = gram(self.weights) - cross - cross.T + self.weights.sum() * np.outer(a_f, a_f)
         return np.asarray(total)
 
-    def diagonal_sum(self) -> Vector:
-        """Return the trace of C, shape (1,)."""
+    def diagonal(self) -> Matrix:
+        """Return the diagonal of C, shape (n, 1)."""
         p, f = self.weights, self.centre
-        return np.array([p.sum() - 2 * (p @ f) + p.sum() * (f @ f)])
+        return np.asarray(p - 2 * p * f + p.sum() * f * f)[:, None]
 
 
 @dataclass(frozen=True)
@@ -177,11 +181,12 @@ class RowSoftmax(Curvature):
             total[:, b, :, a] = part.T
         return total.reshape(d * k, d * k)
 
-    def diagonal_sum(self) -> Vector:
-        """Return sum_i s_i p_ik (1 - p_ik), shape (K,)."""
-        p = self.probabilities
-        s = np.ones(len(p)) if self.weights is None else self.weights
-        return np.asarray(s @ (p * (1 - p)))
+    def diagonal(self) -> Matrix:
+        """Return s_i p_ik (1 - p_ik), shape (n, K)."""
+        each = self.probabilities * (1 - self.probabilities)
+        if self.weights is not None:
+            each *= self.weights.astype(each.dtype, copy=False)[:, None]
+        return np.asarray(each)
 
     def __getitem__(self, rows: slice) -> RowSoftmax:
         return RowSoftmax(

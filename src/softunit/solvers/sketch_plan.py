@@ -13,6 +13,7 @@ from softunit._typing import Array, Matrix
 from softunit.designs.base import GRAM_ENTRIES
 from softunit.point import Point
 from softunit.problem import Problem
+from softunit.solvers.class_grams import has_small_blocks, inverse_of_blocks
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.memory import Inverse
 from softunit.solvers.preconditioner import DECOMPOSE_LIMIT, KroneckerPreconditioner
@@ -27,6 +28,7 @@ AT_MOST = 4  # of which a sample for the Hessian is one part
 DETERMINED = 3.0  # rows for each parameter from which a sample determines the Hessian
 GRAM_ROWS = (4, 20)  # rows for each column in the Gram of the preconditioner: at least, at most
 GRAM_WORK = 2.0  # rows of it that cost half a gradient: this times n K over d
+BLOCK_ROWS = 5000  # and those that a Gram for each class is taken from
 MEAN_ROWS = 2000  # rows that the mean curvature of a class is taken from
 COARSE_WORK = 1e7  # entries of A times columns of scores: a pass of some milliseconds
 CG_RTOL = 0.1  # of the preconditioned residual: the memory mends the rest
@@ -117,6 +119,10 @@ class Plan:
         total /= dtype(mass)
         return total
 
+    def inverse_of_blocks(self, x: Array) -> Inverse:
+        """Return the inverse of the Hessian's diagonal blocks at x, from some rows."""
+        return inverse_of_blocks(self.whole, self.head(BLOCK_ROWS), x)
+
     def inverse(self, stage: int, x: Array, kind: str, max_cg: int) -> Inverse:
         """Return R -> approximate H^-1 R at x for a stage."""
         point = Point(x, np.nan, x, None)
@@ -146,7 +152,8 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
     parameters = problem.shape[0] * max(1, problem.columns - 1)
     determined = int(DETERMINED * parameters)
     few = max(determined, min(n // AT_MOST, FIRST_ROWS)) if AT_MOST * determined <= n else 0
-    held = max(n // solver.growth if sizes else 0, few, min(n // AT_MOST, MEAN_ROWS))
+    means = BLOCK_ROWS if has_small_blocks(problem) else MEAN_ROWS
+    held = max(n // solver.growth if sizes else 0, few, min(n // AT_MOST, means))
     drawn = max(held, _gram_rows(problem))
     sample = drawn_once(problem, drawn, held, solver.seed) if drawn < n // 2 else None
     plan = Plan(problem, sizes, sample)

@@ -16,6 +16,7 @@ from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
+from softunit.solvers.class_grams import has_small_blocks
 from softunit.solvers.ends import why_no_step
 from softunit.solvers.memory import Inverse, Memory
 from softunit.solvers.newton import Newton, NewtonState
@@ -31,6 +32,7 @@ LEAST_PAIRS = 4  # beyond as many as these
 CARRIED_BYTES = 4 << 20  # of pairs that go from one fit of a path to the next
 PATIENCE = 20  # iterations on all rows that must lower the decrement
 SLOW = 0.1  # by this factor; else Newton's method takes over
+SHARPEN = 5  # moves on all rows after which each class gets a Gram of its own
 REFRESH = 8  # iterations on one approximate Hessian after which it is made anew
 
 
@@ -56,6 +58,8 @@ class SketchedState:
         g' H^-1 g before the last steps of this stage, oldest first.
     newton : NewtonState or None
         Where Newton's method has taken over.
+    sharp : bool
+        Whether each class has a Gram of its own.
     """
 
     point: Point
@@ -67,6 +71,7 @@ class SketchedState:
     age: int = 0
     decrements: tuple[float, ...] = ()
     newton: NewtonState | None = None
+    sharp: bool = False
 
     @property
     def decrement(self) -> float:
@@ -166,6 +171,10 @@ class SketchedNewton(Solver[SketchedState]):
         if state.stage == state.plan.last and not (state.point.exact or self._coarse(state)):
             # From here on in float64: values of two precisions must not be compared.
             state = replace(state, point=stage.evaluate(state.point.x, store=False))
+        if self._blunt(state):
+            made = state.plan.inverse_of_blocks(state.point.x)
+            memory = replace(state.memory, pairs=())
+            state = replace(state, inverse=made, memory=memory, sharp=True)
         stale = state.age >= REFRESH and state.plan.samples_hessian(self.hessian)
         if state.inverse is None or stale:
             made = state.plan.inverse(state.stage, state.point.x, self.hessian, self.max_cg)
@@ -194,6 +203,12 @@ class SketchedNewton(Solver[SketchedState]):
         after, status = newton.step(problem, replace(before, point=point))
         seen = (after.decrement,)
         return replace(state, point=after.point, newton=after, decrements=seen), status
+
+    def _blunt(self, state: SketchedState) -> bool:
+        """Return whether it is time to give each class a Gram of its own."""
+        plan, ready = state.plan, len(state.decrements) >= SHARPEN and state.inverse is not None
+        kronecker = not (state.sharp or plan.samples_hessian(self.hessian))
+        return ready and kronecker and state.stage == plan.last and has_small_blocks(plan.whole)
 
     def _direction(self, state: SketchedState) -> Array:
         """Return a descent direction (2.)."""
