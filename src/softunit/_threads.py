@@ -90,6 +90,7 @@ class _Held:
     lock = threading.Lock()
     holders = 0
     cores = 1
+    freed = 0
     limit: Any = None
 
 
@@ -118,12 +119,14 @@ def blocks_on_threads() -> Iterator[None]:
 def linear_algebra_on_threads() -> Iterator[None]:
     """Give linear algebra its threads back for large matrices, where nobody else holds them."""
     with _Held.lock:
-        alone = _Held.holders == 1
-        if alone:
+        free = _Held.holders == 1
+        if free and _Held.freed == 0:
             _Held.limit.restore_original_limits()
+        _Held.freed += free
     try:
         yield
     finally:
         with _Held.lock:
-            if alone and _Held.holders:
+            _Held.freed -= free
+            if free and _Held.freed == 0 and _Held.holders:
                 _Held.limit = _controller().limit(limits=1, user_api="blas")

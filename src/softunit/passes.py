@@ -89,7 +89,8 @@ class Rows:
             total = np.zeros(1) if constant is None else g.sum(axis=0, dtype=np.float64)
             return value, core.rmatvec(g), total
 
-        value, gradient, total = add_up(part, self.blocks(_columns(x), core=True))
+        with _narrow_errors(narrow):
+            value, gradient, total = add_up(part, self.blocks(_columns(x), core=True))
         return float(value), self.design.from_core(gradient, total)
 
     def total_hessian(
@@ -136,7 +137,8 @@ class Rows:
             made = curved(block)
             return made[2].diagonal_sum(), [made] if keep else []
 
-        diagonal, kept = add_up(noted, blocks)
+        with _narrow_errors(narrow):
+            diagonal, kept = add_up(noted, blocks)
 
         def product(v: Array) -> Array:
             direction, shift = self.design.into_core(_narrowed(v) if narrow else v)
@@ -152,7 +154,9 @@ class Rows:
                 return core.rmatvec(image), image.sum(axis=0, dtype=np.float64)
 
             parts = (part, kept) if keep else (lambda block: part(curved(block)), blocks)
-            return np.asarray(self.design.from_core(*add_up(*parts)))
+            with _narrow_errors(narrow):
+                sums = add_up(*parts)
+            return np.asarray(self.design.from_core(*sums))
 
         return product, diagonal
 
@@ -241,6 +245,12 @@ class Rows:
 
 def _columns(x: Array) -> int:
     return x.shape[1] if x.ndim == 2 else 1
+
+
+def _narrow_errors(narrow: bool) -> np.errstate:
+    """Return a context in which float32 may overflow: no step accepts what comes of it."""
+    quiet = {"over": "ignore", "invalid": "ignore"} if narrow else {}
+    return np.errstate(**quiet)  # type: ignore[arg-type]
 
 
 def _narrowed(x: Array) -> Array:

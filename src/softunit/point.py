@@ -23,6 +23,8 @@ class Point:
         along a line, or the work was done in float32.
     share : float, default 1.0
         Share of the rows that value and gradient were taken over.
+    coarse : bool, default False
+        Whether the work was done in float32.
     """
 
     x: Array
@@ -31,3 +33,4 @@ class Point:
     scores: Array | None
     exact: bool = True
     share: float = 1.0
+    coarse: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -61,9 +62,10 @@ class Problem:
         What has been consumed so far.
     share : float
         Rows over those of the problem that this one was sampled from, one for a whole.
+    derived_from : Problem
+        The first of the problems that share `prepared`.
     prepared : dict
-        What solvers have made once for this design and would make again: samples of rows,
-        decomposed Grams. Problems made by `derived` share it.
+        What solvers have made once and would make again, as samples and decomposed Grams.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class Problem:
         self.cost = Cost()
         self.share = 1.0
         self.prepared: dict[str, Any] = {}
+        self.derived_from: Problem = self
         self._latest: Point | None = None
 
     def derived(
@@ -107,13 +110,7 @@ class Problem:
         """Return a problem of the same design, unit, target and offset with other settings.
 
         Nothing is copied, and what solvers have prepared is shared: a path of penalties, or folds
-        told by weights of zero, prepare once.
-
-        Parameters
-        ----------
-        penalty : Penalty or sequence of Penalty
-        weights : array_like of shape (n,) or None, default None
-            None keeps the weights.
+        told by weights of zero, prepare once. None keeps the weights.
         """
         twin = self._twin()
         n, d = self.design.shape
@@ -157,7 +154,10 @@ class Problem:
         share = m / self.design.shape[0]
         twin.mass = float(m if weights is None else weights.sum()) if self.unit.rowwise else 1.0
         twin.score_ridge = self.score_ridge[rows] / share
-        twin.share, twin.prepared = self.share * share, {}
+        if weights is not None and self.weights is not None and self.score_ridge.any():
+            own = self.weights[rows]  # a row stands for as many as its weight has grown by
+            twin.score_ridge *= share * np.divide(weights, own, out=np.zeros(m), where=own > 0)
+        twin.share, twin.prepared, twin.derived_from = self.share * share, {}, twin
         return twin
 
     def _twin(self) -> Problem:
@@ -262,7 +262,7 @@ class Problem:
         keep = fresh and store and self.stores_scores and not narrow
         known = latest is not None and fresh and not narrow and np.array_equal(latest.x, x)
         if latest is not None and known and (latest.scores is not None or not keep):
-            return latest
+            return replace(latest, x=x, gradient=latest.gradient.copy())
         self._count(products=2 if fresh else 1, values=1, gradients=1)
         if keep:  # one class after the other in memory, as units like it
             kept = np.empty((*x.shape[1:], self.design.shape[0])).T
@@ -271,9 +271,9 @@ class Problem:
         )
         gradient = gradient + (self.ridge * x.T).T
         value += self._penalty_value(x)
-        point = Point(x, value, gradient, kept, fresh and not narrow, self.share)
+        point = Point(x, value, gradient, kept, fresh and not narrow, self.share, narrow)
         if point.exact:  # the end of a run is where its certificate begins
-            self._latest = point
+            self._latest = replace(point, x=x.copy(), gradient=gradient.copy())
         return point
 
     def hessian(

@@ -132,7 +132,10 @@ def _iterate(run: _Run, solver: Solver[Any], start: Point, max_iter: int) -> Sta
         if n_iter >= max_iter:
             return Status.MAX_ITER
         if run.stalled():
-            return Status.ROUNDING
+            if not state.point.coarse:
+                return Status.ROUNDING
+            state = run.refreshed(state)
+            continue
         state, status = solver.step(run.problem, state)
         if status is not Status.RUNNING:
             if whole and exact:
@@ -154,6 +157,7 @@ class _Run:
         self.problem, self.tol, self.callback = problem, tol, callback
         self.begin, self.cost = time.perf_counter(), problem.cost.copy()
         self.history: list[Record] = []
+        self.judged_from = 0
 
     def record(self, iteration: int, point: Point, decrement: float = math.nan) -> bool:
         """Append one record; return whether the callback asks to stop."""
@@ -172,7 +176,7 @@ class _Run:
 
     def stalled(self) -> bool:
         """Return whether neither value nor gradient has moved beyond rounding for a while."""
-        latest = self.history[-STALL - 1 :]
+        latest = self.history[self.judged_from :][-STALL - 1 :]
         if len(latest) <= STALL or any(record.share < 1.0 for record in latest):
             return False
         before, *since = latest
@@ -186,7 +190,11 @@ class _Run:
         return dataclasses.replace(state, point=self.point)
 
     def refresh(self) -> None:
-        """Evaluate the point afresh, on all rows and in float64, and correct its record."""
+        """Evaluate the point afresh, on all rows and in float64, and correct its record.
+
+        Values from before were rounded or moved: progress is judged by those that follow.
+        """
+        self.judged_from = len(self.history) - 1
         point = self.problem.evaluate(self.point.x)
         norm = self.problem.gradient_norm(point.gradient)
         self.history[-1] = dataclasses.replace(

@@ -13,6 +13,7 @@ from softunit.designs.dense import DenseDesign, gather
 from softunit.designs.sparse import SparseDesign
 from softunit.errors import InputError
 
+LARGE = 1e24  # size of a column, or one over it, that float32 bears with outliers
 FAR = 30.0  # scaled units between a column and zero beyond which float32 loses too much
 
 
@@ -64,9 +65,11 @@ class ScaledDesign(Design):
 
     @property
     def narrowable(self) -> bool:
-        """Whether the wrapped design is, and no column lies so far off that centring cancels."""
+        """Whether the wrapped design is, and float32 bears how far off and large columns are."""
         far = 0.0 if self.centre is None else float(np.abs(self.centre / self.scale).max())
-        return self.inner.narrowable and far <= FAR
+        sizes = self.scale[np.isfinite(self.scale)]
+        kept = (sizes >= 1 / LARGE).all() and (sizes <= LARGE).all()
+        return bool(self.inner.narrowable and far <= FAR and kept)
 
     def narrow(self) -> ScaledDesign:
         """Return the same wrapper around the narrowed design."""

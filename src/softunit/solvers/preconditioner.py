@@ -26,7 +26,7 @@ SPARE = 100 << 20  # bytes, and a quarter of the design: what they may take
 
 NARROW_JITTER = 1e-6  # likewise in float32
 LITTLE = 1e-3  # of its own curvature: what holds a free column where rows are decomposed
-JITTER = 1e-12  # of the mean eigenvalue: keeps collinear free columns positive definite
+JITTER = 1e-10  # of the mean eigenvalue: keeps collinear free columns positive definite
 
 Solve = Callable[[Array], Array]
 

@@ -51,7 +51,12 @@ class RowSample:
 
     @classmethod
     def draw(
-        cls, problem: Problem, size: int, rng: np.random.Generator, *, gather: int | None = None
+        cls,
+        problem: Problem,
+        size: int,
+        rng: np.random.Generator,
+        *,
+        gather: int | None = None,
     ) -> RowSample:
         """Draw a sample; where fewer rows have weight, it holds these.
 
@@ -84,6 +89,12 @@ class RowSample:
         """Return the problem of the gathered rows."""
         m = len(self)
         return problem.sampled(self.index[:m], weights=self._weights(m), design=self.design)
+
+    @property
+    def heaviest(self) -> float:
+        """The largest weight in a sample of all rows drawn."""
+        weights = self._weights(len(self.index))
+        return 1.0 if weights is None else float(weights.max())
 
     def piece(self, rows: slice) -> tuple[npt.NDArray[np.integer], Vector | None]:
         """Return some rows, gathered or not, and their weights in a sample of all drawn."""
@@ -119,7 +130,11 @@ class RowSample:
 
 
 def drawn_once(problem: Problem, size: int, gather: int, seed: int) -> RowSample:
-    """Return a sample for the problem's weights, drawn once for all problems derived from it."""
+    """Return a sample for the problem's weights, drawn once for all problems derived from it.
+
+    It is drawn by the weights of the problem that all were derived from, where these serve: rows
+    that one fold holds out must be there for the others.
+    """
     kept = problem.prepared.get("sample")
     if kept is not None and kept[:3] == (size, gather, seed):
         if kept[3] is problem.weights:
@@ -127,6 +142,12 @@ def drawn_once(problem: Problem, size: int, gather: int, seed: int) -> RowSample
         serving = kept[4].serving(problem.weights)
         if serving is not None:
             return serving  # type: ignore[no-any-return]
-    sample = RowSample.draw(problem, size, np.random.default_rng(seed), gather=gather)
-    problem.prepared["sample"] = (size, gather, seed, problem.weights, sample)
-    return sample
+    for source in (problem.derived_from, problem):
+        drawn = RowSample.draw(source, size, np.random.default_rng(seed), gather=gather)
+        problem.prepared["sample"] = (size, gather, seed, source.weights, drawn)
+        if source.weights is problem.weights:
+            break
+        serving = drawn.serving(problem.weights)
+        if serving is not None:
+            return serving
+    return drawn

@@ -64,6 +64,17 @@ class Plan:
         return design.narrowable and work > COARSE_WORK
 
     @cached_property
+    def sound(self) -> bool:
+        """Whether float32 holds the entries of the sample; else it cannot be worked with."""
+        return bool(np.isfinite(self.first.gradient).all())
+
+    @cached_property
+    def first(self) -> Point:
+        """Zero on the smallest sample."""
+        least = self.problem(0)
+        return least.evaluate(np.zeros(least.shape), store=False, coarse=self.coarse)
+
+    @cached_property
     def _sampled(self) -> Problem:
         return self.whole if self.sample is None else self.sample.of(self.whole)
 
@@ -91,11 +102,13 @@ class Plan:
     @cached_property
     def preconditioner(self) -> KroneckerPreconditioner:
         """One weighted Gram for each class."""
-        kept = self.whole.prepared.get("preconditioner")
-        made = None if kept is None else kept.with_ridge(self.whole.ridge)
+        kept, score_ridge = self.whole.prepared.get("preconditioner", (None, None))
+        made = None
+        if kept is not None and np.array_equal(score_ridge, self.whole.score_ridge):
+            made = kept.with_ridge(self.whole.ridge)
         if made is None:
             made = KroneckerPreconditioner(self.whole, self._gram)
-            self.whole.prepared["preconditioner"] = made
+            self.whole.prepared["preconditioner"] = (made, self.whole.score_ridge)
         return made
 
     def _gram(self) -> Matrix:
@@ -106,15 +119,16 @@ class Plan:
         d = whole.shape[0]
         dtype = np.float64 if d <= DECOMPOSE_LIMIT else np.float32
         total, mass = np.zeros((d, d), dtype=dtype), 0.0
+        heaviest = sample.heaviest
         size = max(64, GRAM_ENTRIES // d)
         with linear_algebra_on_threads():
             for start in range(0, len(sample.index), size):
                 rows, weights = sample.piece(slice(start, start + size))
                 a: Any = whole.design.rows(rows).toarray().astype(dtype, copy=False)
-                if weights is not None:
-                    a = a * np.sqrt(weights)[:, None].astype(dtype)
+                shares = np.ones(len(rows)) if weights is None else weights / heaviest
+                a *= np.sqrt(shares).astype(dtype)[:, None]
                 total += a.T @ a
-                mass += len(rows) if weights is None else float(weights.sum())
+                mass += float(shares.sum())
                 whole.cost.rows += len(rows)
         total /= dtype(mass)
         return total
@@ -154,8 +168,9 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
     few = max(determined, min(n // AT_MOST, FIRST_ROWS)) if AT_MOST * determined <= n else 0
     means = BLOCK_ROWS if has_small_blocks(problem) else MEAN_ROWS
     held = max(n // solver.growth if sizes else 0, few, min(n // AT_MOST, means))
-    drawn = max(held, _gram_rows(problem))
-    sample = drawn_once(problem, drawn, held, solver.seed) if drawn < n // 2 else None
+    drawn = max(held, min(_gram_rows(problem), n // 2) if sizes else _gram_rows(problem))
+    some = sizes or drawn < n // 2
+    sample = drawn_once(problem, drawn, held, solver.seed) if some else None
     plan = Plan(problem, sizes, sample)
     problem.prepared["plan"] = (problem, solver, plan)
     return plan

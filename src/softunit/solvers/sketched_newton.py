@@ -17,7 +17,6 @@ from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.class_grams import has_small_blocks
-from softunit.solvers.ends import why_no_step
 from softunit.solvers.memory import Inverse, Memory
 from softunit.solvers.newton import Newton, NewtonState
 from softunit.solvers.search import Search
@@ -30,6 +29,7 @@ MEMORY_BYTES = 48 << 20  # that pairs may take, and
 MEMORY_SHARE = 0.05  # of the design,
 LEAST_PAIRS = 4  # beyond as many as these
 CARRIED_BYTES = 4 << 20  # of pairs that go from one fit of a path to the next
+TIRED = 4  # moves in float32 that must halve the decrement
 PATIENCE = 20  # iterations on all rows that must lower the decrement
 SLOW = 0.1  # by this factor; else Newton's method takes over
 SHARPEN = 5  # moves on all rows after which each class gets a Gram of its own
@@ -140,13 +140,17 @@ class SketchedNewton(Solver[SketchedState]):
     def begin(self, problem: Problem, x: Array) -> Point:
         """Return x on the smallest sample if it is zero, else on all rows."""
         plan = planned(problem, self)
-        stage = 0 if not x.any() else plan.last
-        return self._evaluate(plan, stage, x)
+        if x.any():
+            return self._evaluate(plan, plan.last, x)
+        return plan.first if plan.sound else problem.evaluate(x)
 
     def init(self, problem: Problem, point: Point) -> SketchedState:
         """Return the state at the start; from a point on all rows, choose the first sample."""
         plan = planned(problem, self)
         memory = self._memory(problem)
+        if (plan.last > 0 or not point.x.any()) and not plan.sound:
+            newton = Newton(kind="exact", search=self.search).init(problem, point)
+            return SketchedState(point, plan, plan.last, None, memory, newton=newton)
         if point.share < 1.0 or plan.last == 0:
             recalled = self._recalled(problem, memory) if point.x.any() else memory
             return SketchedState(point, plan, 0, None, recalled)
@@ -168,7 +172,8 @@ class SketchedNewton(Solver[SketchedState]):
         if state.newton is not None or self._crawls(state):  # 5.
             return self._by_newton(problem, state)
         stage = state.plan.problem(state.stage)
-        if state.stage == state.plan.last and not (state.point.exact or self._coarse(state)):
+        done = self._tired(state) or not self._coarse(state)
+        if state.stage == state.plan.last and not state.point.exact and done:
             # From here on in float64: values of two precisions must not be compared.
             state = replace(state, point=stage.evaluate(state.point.x, store=False))
         if self._blunt(state):
@@ -187,6 +192,12 @@ class SketchedNewton(Solver[SketchedState]):
             if state.enough == 0:
                 state = replace(state, enough=self._enough(state, decrement))
         return self._moved(stage, state, direction)
+
+    @staticmethod
+    def _tired(state: SketchedState) -> bool:
+        """Return whether float32 no longer shows the way: moves leave the decrement where it is."""
+        seen = state.decrements[-TIRED:]
+        return len(seen) == TIRED and seen[-1] > 0.5 * seen[0]
 
     @staticmethod
     def _crawls(state: SketchedState) -> bool:
@@ -234,9 +245,9 @@ class SketchedNewton(Solver[SketchedState]):
             return replace(moved, decrements=seen), Status.RUNNING
         if state.stage < state.plan.last:
             return self._grown(state, -line.slope), Status.RUNNING
-        if state.memory.pairs or state.age:
+        if state.memory.pairs or state.age or not point.exact:
             return self._forgetful(state), Status.RUNNING
-        return state, why_no_step(point, line.slope)
+        return self._by_newton(stage, state)
 
     def _forgetful(self, state: SketchedState) -> SketchedState:
         """Return the same point in float64, with nothing remembered."""
@@ -290,7 +301,10 @@ class SketchedNewton(Solver[SketchedState]):
 
     @staticmethod
     def _evaluate(plan: Plan, stage: int, x: Array) -> Point:
-        return plan.problem(stage).evaluate(x, store=False, coarse=plan.coarse)
+        point = plan.problem(stage).evaluate(x, store=False, coarse=plan.coarse)
+        if point.coarse and not math.isfinite(point.value):
+            return plan.problem(stage).evaluate(x, store=False)
+        return point
 
     @staticmethod
     def _coarse(state: SketchedState) -> bool:
