@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+NAME = "softunit-blocks"  # of the threads
+
 Item = TypeVar("Item")
 Terms = tuple[Any, ...]
 """Floats and arrays; sums are taken entry by entry, in float64."""
@@ -45,7 +47,8 @@ def add_up(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
     items : sequence
         At least one.
     """
-    workers = min(cores(), len(items)) if len(items) > 1 else 1
+    inside = threading.current_thread().name.startswith(NAME)  # a chain of another sum
+    workers = min(cores(), len(items)) if len(items) > 1 and not inside else 1
     if workers < 2:
         return _chain(function, items)
     with blocks_on_threads():
@@ -76,7 +79,7 @@ def _controller() -> ThreadpoolController:
 
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="softunit")
+    return ThreadPoolExecutor(workers, thread_name_prefix=NAME)
 
 
 # Threads do not survive a fork: a child makes its own.
@@ -91,6 +94,7 @@ class _Held:
     holders = 0
     cores = 1
     freed = 0
+    holds = 0
     limit: Any = None
 
 
@@ -105,6 +109,8 @@ def blocks_on_threads() -> Iterator[None]:
         if _Held.holders == 0:
             _Held.cores = cores()
             _Held.limit = _controller().limit(limits=1, user_api="blas")
+            _Held.holds += 1
+            _Held.freed = 0
         _Held.holders += 1
     try:
         yield
@@ -119,7 +125,7 @@ def blocks_on_threads() -> Iterator[None]:
 def linear_algebra_on_threads() -> Iterator[None]:
     """Give linear algebra its threads back for large matrices, where nobody else holds them."""
     with _Held.lock:
-        free = _Held.holders == 1
+        free, hold = _Held.holders == 1, _Held.holds
         if free and _Held.freed == 0:
             _Held.limit.restore_original_limits()
         _Held.freed += free
@@ -127,6 +133,7 @@ def linear_algebra_on_threads() -> Iterator[None]:
         yield
     finally:
         with _Held.lock:
+            free = free and hold == _Held.holds  # else that hold is over, and has put all back
             _Held.freed -= free
             if free and _Held.freed == 0 and _Held.holders:
                 _Held.limit = _controller().limit(limits=1, user_api="blas")

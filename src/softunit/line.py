@@ -46,7 +46,7 @@ class Line:
         self._last: tuple[float, Point] | None = None
         self._dz: Array | None = None
         if start.scores is not None:
-            problem.cost.products += 1
+            problem.cost.products += problem.share
             self._dz = problem.design.matvec(direction)
         # The ridge along the line is a parabola: three numbers instead of three passes over x.
         ridge = (problem.ridge * direction.T).T
@@ -63,7 +63,7 @@ class Line:
         if self._dz is None or self.start.scores is None:
             point = self._evaluate(t)
             return point.value, dot(point.gradient, self.direction)
-        self.problem.cost.values += 1
+        self.problem.cost.values += self.problem.share
         value = self._constant + t * self._linear + 0.5 * t * t * self._square
         slope = self._linear + t * self._square
         by_rows, z, dz = self.problem.by_rows, self.start.scores, self._dz

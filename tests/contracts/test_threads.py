@@ -253,3 +253,10 @@ def test_a_forked_child_makes_threads_of_its_own(two):
         if child.is_alive():
             child.kill()
     assert add_up(lambda i: (float(i),), range(10)) == (45.0,)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_sum_within_a_sum_ends(threads):
+    with threadpool_limits(threads):
+        (total,) = add_up(lambda i: add_up(lambda j: (float(i * j),), range(4)), range(4))
+    assert total == 36.0
