@@ -55,8 +55,8 @@ def minimize(
     x0 : array_like of shape (d,) or (d, K), or None, default None
         Start; None means zeros.
     solver : str or Solver, default "auto"
-        "auto", a name ("newton", "gradient-regularized-newton", "lbfgs", "gradient-descent") or a
-        solver of `softunit.solvers`.
+        "auto", a name ("newton", "sketched-newton", "gradient-regularized-newton", "lbfgs",
+        "gradient-descent", ...) or a solver of `softunit.solvers`.
     tol : float, default 1e-6
         See above; 0 runs to rounding level.
     max_iter : int, default 200

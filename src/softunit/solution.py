@@ -17,8 +17,9 @@ class Status(Enum):
     RUNNING = "The run goes on."
     CONVERGED = "The largest entry of the gradient is within the tolerance."
     MAX_ITER = (
-        "The iteration limit was reached before the tolerance. Raise `max_iter`, choose a solver"
-        " that uses curvature (Newton), scale the columns of A, or add ridge."
+        "The iteration limit was reached before the tolerance. Raise `max_iter`, add ridge, or"
+        " scale the columns of A; solvers without curvature (L-BFGS, gradient descent) need many"
+        " iterations where Newton's needs few."
     )
     ROUNDING = (
         "No further step lowers the objective in double precision, yet the gradient is above the"

@@ -170,9 +170,7 @@ Tolerance = Annotated[
 ]
 SolverName = Annotated[
     str,
-    typer.Option(
-        "--solver", metavar="NAME", help="newton, newton-cg, lbfgs, gradient-descent, ..."
-    ),
+    typer.Option("--solver", metavar="NAME", help="newton, sketched-newton, newton-cg, lbfgs, ..."),
 ]
 MaxIter = Annotated[
     int,

@@ -10,6 +10,7 @@ from softunit.solution import Record, Solution, Status
 
 SETTLED = 1e-4
 SAMPLED = 1.0  # likewise where a further digit costs passes over the rows, as with samples
+DOUBTFUL = 0.1  # of the value
 STEPS = 8  # by which the pace of a run is judged
 TIGHTER = 1e-2  # the tolerance of each further run, in units of the one before
 
@@ -17,7 +18,14 @@ Run = Callable[[Array, float, int], Solution]
 """(start, tol, max_iter) -> Solution."""
 
 
-def settled(first: Solution, run: Run, max_iter: int, *, share: float = SETTLED) -> Solution:
+def settled(
+    first: Solution,
+    run: Run,
+    max_iter: int,
+    *,
+    share: float = SETTLED,
+    gap: Callable[[Array], float] = lambda x: 0.0,
+) -> Solution:
     """Return the end of a Newton run, continued while its value still promises to fall.
 
     Where the optimal value is tiny (large C, separable classes) a gradient within tol can leave
@@ -33,11 +41,20 @@ def settled(first: Solution, run: Run, max_iter: int, *, share: float = SETTLED)
     share : float, default SETTLED
         Of tol: a smaller promised decrease, relative to the value, ends the run; at least SAMPLED
         for solvers other than Newton.
+    gap : callable, default none
+        x -> a bound on the value above the optimum. Solvers other than Newton, whose promise rests
+        on an approximate Hessian, go on where it is more than DOUBTFUL of the value.
     """
     best, tol = _tried(first, run, max_iter), first.tol
-    if first.solver != "Newton":
-        share = max(share, SAMPLED)
-    while best.converged and promised_decrease(best) > share * first.tol * abs(best.value):
+    newton = first.solver == "Newton"
+    share = share if newton else max(share, SAMPLED)
+
+    def unsettled(solution: Solution) -> bool:
+        if promised_decrease(solution) > share * first.tol * abs(solution.value):
+            return True
+        return not newton and gap(solution.x) > DOUBTFUL * abs(solution.value)
+
+    while best.converged and unsettled(best):
         tol *= TIGHTER
         left = max_iter - best.n_iter
         more = run(best.x, tol, left) if left > 0 and tol > 0 else best

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from softunit._numeric import EPS
+from softunit._checks import check_count
+from softunit._numeric import EPS, as_columns
 from softunit._typing import Array, Vector
 from softunit.designs import ScaledDesign, as_design
 from softunit.errors import InputError
 from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
-from softunit.estimators._continued import SETTLED, settled
+from softunit.estimators._continued import SETTLED, joined, settled
 from softunit.estimators._data import ClassTarget
 from softunit.estimators._separation import separation_sentence
 from softunit.problem import Problem
 from softunit.run import Callback, Interrupt, minimize
 from softunit.solution import Solution, Status
-from softunit.solvers import SketchedNewton, Solver
+from softunit.solvers import Newton, SketchedNewton, Solver
 from softunit.solvers.auto import resolve_solver
 from softunit.units import Multinomial
 
@@ -167,7 +168,17 @@ class Settings:
         solution = run(x0, self.tol, self.max_iter)
         if self.solver != "auto":
             return solution
-        return settled(solution, run, self.max_iter, share=self.share)
+        solution = settled(
+            solution, run, self.max_iter, share=self.share, gap=lambda x: ridge_gap(problem, x)
+        )
+        stuck = solution.status in (Status.ROUNDING, Status.NO_DESCENT)
+        if not stuck or solution.solver != "SketchedNewton":
+            return solution
+        # Where float32 and samples leave nothing to go by, all digits of all rows may.
+        solver = Newton(kind="exact")
+        left = max(0, self.max_iter - solution.n_iter)
+        more = run(solution.x, self.tol, left)
+        return joined(solution, more) if more.value <= solution.value else solution
 
     def _seeded(self, problem: Problem) -> str | Solver[Any]:
         if self.seed is None:
@@ -176,10 +187,27 @@ class Settings:
         return replace(solver, seed=self.seed) if isinstance(solver, SketchedNewton) else solver
 
 
+def ridge_gap(problem: Problem, x: Array) -> float:
+    """Return |g|^2 / (2 ridge) over the rows of x that ridge holds; 0 where it holds none.
+
+    No pass over the rows at a point that has just been evaluated.
+    """
+    g = as_columns(problem.evaluate(x).gradient)
+    held = problem.ridge > 0
+    with np.errstate(over="ignore"):
+        return 0.5 * float((g[held] ** 2 / problem.ridge[held, None]).sum())
+
+
 def seed_of(random_state: Any) -> int | None:
-    """Return a seed for scikit-learn's `random_state`; None for None."""
+    """Return a seed for scikit-learn's `random_state`; None for None.
+
+    Raises
+    ------
+    InputError
+        If it is a negative number.
+    """
     if random_state is None or isinstance(random_state, (int, np.integer)):
-        return None if random_state is None else int(random_state)
+        return None if random_state is None else check_count("random_state", random_state)
     return int(check_random_state(random_state).randint(1 << 31))
 
 

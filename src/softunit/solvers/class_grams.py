@@ -9,6 +9,7 @@ from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Matrix, Vector
 from softunit.problem import Problem
 from softunit.solvers.memory import Inverse
+from softunit.solvers.preconditioner import LOST
 
 PIECE = 1 << 20  # entries of the outer products made at once
 JITTER = 1e-10  # of the mean diagonal of a block
@@ -50,7 +51,8 @@ def inverse_of_blocks(problem: Problem, sample: Problem, x: Array) -> Inverse:
     inverses = np.linalg.inv(blocks)
     blind = problem.unit.shift_invariant and not problem.score_ridge.any()
     ridge = problem.ridge[:, None]
-    constants = np.where(ridge > 0, 1.0 / np.where(ridge > 0, ridge, 1.0), 0.0)
+    held = ridge > LOST * blocks[:, own, own].max()
+    constants = np.where(held, 1.0 / np.where(held, ridge, 1.0), 0.0)
 
     def solve(r: Array) -> Array:
         constant = r.mean(axis=1, keepdims=True) if blind else 0.0

@@ -25,6 +25,7 @@ FACTORED = 3  # and its factors, for curvatures that do not lie far apart
 SPARE = 100 << 20  # bytes, and a quarter of the design: what they may take
 
 NARROW_JITTER = 1e-6  # likewise in float32
+LOST = 1e-18  # of the curvature: a ridge below it is lost in rounding, and holds nothing
 LITTLE = 1e-3  # of its own curvature: what holds a free column where rows are decomposed
 JITTER = 1e-10  # of the mean eigenvalue: keeps collinear free columns positive definite
 
@@ -134,7 +135,7 @@ class KroneckerPreconditioner:
         if not self._blind:
             return lambda r: np.asarray(solve(as_columns(r)).reshape(r.shape))
         ridge = self._stretch * self._ridge[:, None]
-        held = ridge > 0
+        held = ridge > LOST * means.max()
         inverse = np.where(held, 1.0 / np.where(held, ridge, 1.0), 0.0)
 
         def with_constants(r: Array) -> Array:
