@@ -231,7 +231,7 @@ SUITES: dict[str, Suite] = {
     for suite in (
         Suite("quick", _QUICK, 2.0, 20.0, 5.0, 60.0, _STRONG),
         Suite("guard", _GUARD, 2.0, 10.0, 6.0, 230.0, _STRONG),
-        Suite("full", tuple(CASES), 6.0, 20.0, 30.0, 1_560.0),
+        Suite("full", tuple(CASES), 4.0, 12.0, 20.0, 1_560.0),
     )
 }
 
