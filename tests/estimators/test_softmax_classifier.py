@@ -395,7 +395,7 @@ def test_the_default_reaches_a_tiny_optimum_too():
 
 
 def test_going_on_never_costs_convergence_or_iterations():
-    x, y = load_digits(return_X_y=True)
+    x, y = load_iris(return_X_y=True)
     first = su.SoftmaxClassifier(C=1e4, solver="newton").fit(x, y)
     limit = int(first.n_iter_[0]) + 1
     model = su.SoftmaxClassifier(C=1e4, max_iter=limit).fit(x, y)

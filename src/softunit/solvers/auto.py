@@ -15,8 +15,7 @@ from softunit.solvers.newton import Newton
 from softunit.solvers.sketched_newton import SketchedNewton
 
 SMALL = 1000  # parameters up to which a formed Hessian may be the best way,
-SMALL_PASS = 1.5e6  # and n p where its digits come at no price, whatever it takes to form,
-SMALL_WORK = 5e7  # and n p^2 where forming it takes no time
+SMALL_WORK = 2e6  # and n p^2 where forming it takes no time
 
 SOLVERS: dict[str, Solver[Any]] = {
     "newton": Newton(),
@@ -77,4 +76,4 @@ def _is_large(problem: Problem) -> bool:
     if not problem.unit.rowwise:
         return False
     p, n = problem.size, problem.design.shape[0]
-    return p > SMALL or (n * p > SMALL_PASS and n * p * p > SMALL_WORK)
+    return p > SMALL or n * p * p > SMALL_WORK
