@@ -71,7 +71,7 @@ class RowSample:
         """
         n, weights = problem.design.shape[0], problem.weights
         if weights is None:
-            index = rng.permutation(n)[:size]
+            index = rng.permutation(n)[:size].copy()  # a view would keep all n
             return cls(index, None, None, problem.design.gathered(index[:gather]))
         heard = np.flatnonzero(weights)
         with np.errstate(over="ignore"):  # an infinite priority is the highest there is

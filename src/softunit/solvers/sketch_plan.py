@@ -10,7 +10,7 @@ import numpy as np
 
 from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Matrix
-from softunit.designs.base import GRAM_ENTRIES
+from softunit.designs.base import BLOCK_ENTRIES
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solvers.class_grams import has_small_blocks, inverse_of_blocks
@@ -120,7 +120,7 @@ class Plan:
         dtype = np.float64 if d <= DECOMPOSE_LIMIT else np.float32
         total, mass = np.zeros((d, d), dtype=dtype), 0.0
         heaviest = sample.heaviest
-        size = max(64, GRAM_ENTRIES // d)
+        size = max(64, BLOCK_ENTRIES // (2 * d))
         with linear_algebra_on_threads():
             for start in range(0, len(sample.index), size):
                 rows, weights = sample.piece(slice(start, start + size))
