@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from softunit._numeric import as_columns
 from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Matrix, Vector
 from softunit.problem import Problem
 from softunit.solvers.memory import Inverse
-from softunit.solvers.preconditioner import LOST
+from softunit.solvers.preconditioner import with_exact_constants
 
 PIECE = 1 << 20  # entries of the outer products made at once
 JITTER = 1e-10  # of the mean diagonal of a block
@@ -48,21 +47,14 @@ def inverse_of_blocks(problem: Problem, sample: Problem, x: Array) -> Inverse:
     own = np.arange(d)
     jitter = JITTER * blocks[:, own, own].mean(axis=1, keepdims=True) + 1e-300
     blocks[:, own, own] += problem.ridge + jitter
-    inverses = np.linalg.inv(blocks)
-    blind = problem.unit.shift_invariant and not problem.score_ridge.any()
-    ridge = problem.ridge[:, None]
-    held = ridge > LOST * blocks[:, own, own].max()
-    constants = np.where(held, 1.0 / np.where(held, ridge, 1.0), 0.0)
+    inverses, largest = np.linalg.inv(blocks), float(blocks[:, own, own].max())
 
     def solve(r: Array) -> Array:
-        constant = r.mean(axis=1, keepdims=True) if blind else 0.0
-        v = np.matmul(inverses, (as_columns(r) - constant).T[:, :, None])[:, :, 0].T
-        if blind:
-            # A constant across the classes meets the ridge alone, whatever the blocks say.
-            v = v - v.mean(axis=1, keepdims=True) + constants * constant
-        return np.asarray(v)
+        return np.asarray(np.matmul(inverses, r.T[:, :, None])[:, :, 0].T)
 
-    return solve
+    if not problem.unit.shift_invariant or problem.score_ridge.any():
+        return solve
+    return with_exact_constants(solve, problem.ridge, largest)
 
 
 def _piece(sample: Problem, rows: slice, x: Array) -> Matrix:

@@ -134,16 +134,7 @@ class KroneckerPreconditioner:
             solve = self._by_diagonal(means) if self._gram is None else self._by_factors(means)
         if not self._blind:
             return lambda r: np.asarray(solve(as_columns(r)).reshape(r.shape))
-        ridge = self._stretch * self._ridge[:, None]
-        held = ridge > LOST * means.max()
-        inverse = np.where(held, 1.0 / np.where(held, ridge, 1.0), 0.0)
-
-        def with_constants(r: Array) -> Array:
-            constant = r.mean(axis=1, keepdims=True)
-            v = solve(r - constant)
-            return np.asarray(v - v.mean(axis=1, keepdims=True) + inverse * constant)
-
-        return with_constants
+        return with_exact_constants(solve, self._stretch * self._ridge, float(means.max()))
 
     def _by_vectors(self, means: Vector) -> Solve:
         vectors, shares = self._vectors, self._shares[:, None]
@@ -198,3 +189,27 @@ class KroneckerPreconditioner:
         denominator = np.multiply.outer(self._diagonal, means) + self._ridge[:, None]
         np.maximum(denominator, denominator.max() * 1e-12, out=denominator)
         return lambda r: np.asarray(r / denominator)
+
+
+def with_exact_constants(solve: Solve, ridge: Vector, curvature: float) -> Solve:
+    """Return the same approximate inverse, exact on constants across the columns of scores.
+
+    The Hessian on them is the ridge alone; one below rounding of the curvature holds nothing.
+
+    Parameters
+    ----------
+    solve : callable
+        R -> approximate H^-1 R for R of shape (d, K).
+    ridge : ndarray of shape (d,)
+    curvature : float
+        The size of the curvature.
+    """
+    held = ridge[:, None] > LOST * curvature
+    inverse = np.where(held, 1.0 / np.where(held, ridge[:, None], 1.0), 0.0)
+
+    def solved(r: Array) -> Array:
+        constant = r.mean(axis=1, keepdims=True)
+        v = solve(r - constant)
+        return np.asarray(v - v.mean(axis=1, keepdims=True) + inverse * constant)
+
+    return solved

@@ -94,10 +94,9 @@ class Plan:
         """Return whether the Hessian is that of a sample."""
         if kind != "auto":
             return kind == "sampled"
-        classes = max(1, self.whole.columns - 1)
         rows = self._sampled.design.shape[0]
         few = self.sample is not None and AT_MOST * rows <= self.whole.design.shape[0]
-        return few and rows >= DETERMINED * self.whole.shape[0] * classes
+        return few and rows >= DETERMINED * _parameters(self.whole)
 
     @cached_property
     def preconditioner(self) -> KroneckerPreconditioner:
@@ -144,8 +143,7 @@ class Plan:
         if not self.samples_hessian(kind):
             return self.preconditioner.at(few.hessian_product(point, coarse=True)[1])
         rows = self.whole.design.shape[0] if stage == self.last else self.sizes[stage]
-        classes = max(1, self.whole.columns - 1)
-        least = int(DETERMINED * self.whole.shape[0] * classes)
+        least = int(DETERMINED * _parameters(self.whole))
         sample = self.head(max(rows // 8, least, min(rows, FIRST_ROWS)))
         product, diagonal = sample.hessian_product(point, coarse=True)
         precondition = self.preconditioner.at(diagonal)
@@ -163,8 +161,7 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
     n = problem.design.shape[0]
     # Sizes of folds differ by a row or two: one sample must serve them all. For a sampled Hessian
     # of fewer rows than stages need, as many as it takes are gathered; the Gram gathers by itself.
-    parameters = problem.shape[0] * max(1, problem.columns - 1)
-    determined = int(DETERMINED * parameters)
+    determined = int(DETERMINED * _parameters(problem))
     few = max(determined, min(n // AT_MOST, FIRST_ROWS)) if AT_MOST * determined <= n else 0
     means = BLOCK_ROWS if has_small_blocks(problem) else MEAN_ROWS
     held = max(n // solver.growth if sizes else 0, few, min(n // AT_MOST, means))
@@ -180,8 +177,7 @@ def _sizes(problem: Problem, growth: int) -> tuple[int, ...]:
     """Return n/growth, n/growth^2, ... down to the smallest sample worth a look, ascending."""
     n = problem.design.shape[0]
     heard = n if problem.weights is None else int(np.count_nonzero(problem.weights))
-    classes = max(1, problem.columns - 1)
-    least = max(FIRST_ROWS, int(PER_PARAMETER * problem.shape[0] * classes))
+    least = max(FIRST_ROWS, int(PER_PARAMETER * _parameters(problem)))
     sizes = []
     rows = heard // growth
     while rows >= least:
@@ -195,3 +191,8 @@ def _gram_rows(problem: Problem) -> int:
     n, d = problem.design.shape
     least, most = (rows * d for rows in GRAM_ROWS)
     return max(FIRST_ROWS, min(most, max(least, int(GRAM_WORK * n * problem.columns / d))))
+
+
+def _parameters(problem: Problem) -> int:
+    """Return the parameters that rows must determine: the last class follows from the others."""
+    return problem.shape[0] * max(1, problem.columns - 1)
