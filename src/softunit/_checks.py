@@ -186,6 +186,22 @@ def check_shares(value: object, n: int, *, tol: float = 1e-6) -> Array:
     return np.asarray(shares / sums[:, None])
 
 
+def check_known(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise `InputError`, with near names and all names, unless a name is known.
+
+    Parameters
+    ----------
+    kind : str
+        What is named, in the singular, as "case".
+    """
+    known = list(known)
+    if name not in known:
+        raise InputError(
+            f"There is no {kind} {name!r}.{near_names(name, known)} The {kind}s are"
+            f" {', '.join(known)}."
+        )
+
+
 def check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
     """Return the offset as float64 of the shape of the scores, or raise `InputError`."""
     if columns is None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from softunit._checks import near_names
+from softunit._checks import check_known
 from softunit.bench import generators
 from softunit.bench.generators import Generated
 from softunit.bench.judge import Task
@@ -240,19 +240,11 @@ def chosen_cases(names: Iterable[str]) -> list[Case]:
     """Return the cases of these names; an unknown one is an `InputError` with near names."""
     names = list(names)
     for name in names:
-        if name not in CASES:
-            raise InputError(
-                f"There is no case {name!r}.{near_names(name, CASES)} The cases are"
-                f" {', '.join(CASES)}."
-            )
+        check_known("case", name, CASES)
     return [CASES[name] for name in dict.fromkeys(names)]
 
 
 def chosen_suite(name: str) -> Suite:
     """Return the suite of this name; an unknown one is an `InputError` with near names."""
-    if name not in SUITES:
-        raise InputError(
-            f"There is no suite {name!r}.{near_names(name, SUITES)} The suites are"
-            f" {', '.join(SUITES)}."
-        )
+    check_known("suite", name, SUITES)
     return SUITES[name]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from softunit._checks import near_names
+from softunit._checks import check_known
 from softunit.bench.peers.base import Answer, Peer, from_model
 from softunit.bench.peers.descent import DESCENT
 from softunit.bench.peers.others import OTHERS
 from softunit.bench.peers.ours import OURS
 from softunit.bench.peers.scikit_learn import SAGA, SCIKIT_LEARN
-from softunit.errors import InputError
 
 PEERS: dict[str, Peer] = {
     peer.name: peer for peer in (*OURS, *SCIKIT_LEARN, *OTHERS, *DESCENT, SAGA)
@@ -28,11 +27,7 @@ def chosen_peers(names: Iterable[str]) -> list[Peer]:
     """
     names = list(names)
     for name in names:
-        if name not in PEERS:
-            raise InputError(
-                f"There is no peer {name!r}.{near_names(name, PEERS)} The peers are"
-                f" {', '.join(PEERS)}."
-            )
+        check_known("peer", name, PEERS)
     return [peer for peer in PEERS.values() if (peer.name in names if names else peer.standard)]
 
 
