@@ -1,8 +1,9 @@
 """Second derivatives in score space, as objects with products: never an n-by-n array.
 
-Every kind knows three things: its product with a vector, how it meets a dense block of rows
-(`block_gram`), and how A' C A expands into weighted Grams (`expanded_gram`), which keeps sparse
-designs sparse. Designs call the last two; units only build the objects.
+Every kind knows its product with a vector and its Gram A' C A in a design. Where the Gram is a sum
+over rows (`RowCurvature`) the design takes it: the kind says how it meets a dense block of rows
+(`block_gram`), and how it expands into weighted Grams (`expanded_gram`), which keeps sparse designs
+sparse. Other kinds make it from products with the design (`gram_in`); units only build the objects.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from softunit._typing import Array, Matrix, Vector
 
@@ -22,15 +25,89 @@ Transpose = Callable[[Vector], Vector]
 """g (n,) -> A' g, (d,)."""
 
 
+class Products(Protocol):
+    """What a curvature asks of a design."""
+
+    shape: tuple[int, int]
+
+    def matvec(self, x: Array) -> Array:
+        """Return A x."""
+        ...
+
+    def rmatvec(self, g: Array) -> Array:
+        """Return A' g."""
+        ...
+
+    def gram(self, curvature: Curvature) -> Matrix:
+        """Return A' C A."""
+        ...
+
+    def rows(self, index: slice | npt.NDArray[np.integer]) -> Products:
+        """Return the design of some rows."""
+        ...
+
+    def toarray(self) -> Matrix:
+        """Return A as a dense array."""
+        ...
+
+
+@dataclass(frozen=True)
+class RowForm:
+    """A curvature as weighted rows, which may be sampled, and a few exact terms.
+
+    ::
+
+        A' C A = (A - 1 c'A)' diag(p) (A - 1 c'A) + (A' U) S (A' U)'
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n,)
+        p; may have negative entries.
+    centre : ndarray of shape (n,) or None
+        c; None means no centring.
+    factors, core : ndarray of shape (n, r) and (r, r), or None
+        U and S.
+    """
+
+    weights: Vector
+    centre: Vector | None = None
+    factors: Matrix | None = None
+    core: Matrix | None = None
+
+
 class Curvature(ABC):
     """The Hessian C of a unit in score space."""
-
-    centre: Vector | None = None
-    """Weights f (n,) by which a design is centred, A - 1 f'A, before `block_gram`; None: not."""
 
     @abstractmethod
     def matvec(self, v: Array) -> Array:
         """Return C v, of the shape of the scores: (n,) or (n, K)."""
+
+    @abstractmethod
+    def gram_in(self, design: Products) -> Matrix:
+        """Return A' C A, symmetric, (d, d) or (dK, dK)."""
+
+    @abstractmethod
+    def diagonal(self) -> Matrix:
+        """Return the diagonal of C, (n, 1) for scores (n,), else (n, K)."""
+
+    def diagonal_sum(self) -> Vector:
+        """Return the sum over rows of the diagonal of C, one entry per column of scores."""
+        return np.asarray(self.diagonal().sum(axis=0, dtype=np.float64))
+
+    def row_form(self) -> RowForm | None:
+        """Return the curvature as weighted rows, or None where it has no such form."""
+        return None
+
+
+class RowCurvature(Curvature):
+    """A curvature whose Gram is a sum over rows, which designs take block by block."""
+
+    centre: Vector | None = None
+    """Weights f (n,) by which a design is centred, A - 1 f'A, before `block_gram`; None: not."""
+
+    def gram_in(self, design: Products) -> Matrix:
+        """Return A' C A as the design makes it."""
+        return design.gram(self)
 
     @abstractmethod
     def block_gram(self, block: Matrix) -> Matrix:
@@ -41,20 +118,12 @@ class Curvature(ABC):
         """Return A' C A from products of an uncentred design."""
 
     @abstractmethod
-    def diagonal(self) -> Matrix:
-        """Return the diagonal of C, (n, 1) for scores (n,), else (n, K)."""
-
-    def diagonal_sum(self) -> Vector:
-        """Return the sum over rows of the diagonal of C, one entry per column of scores."""
-        return np.asarray(self.diagonal().sum(axis=0, dtype=np.float64))
-
-    def __getitem__(self, rows: slice) -> Curvature:
-        """Return the part that belongs to some rows, where rows do not meet each other."""
-        raise NotImplementedError(f"{type(self).__name__} couples all rows")
+    def __getitem__(self, rows: slice) -> RowCurvature:
+        """Return what some rows add to the Gram: the part that meets their block."""
 
 
 @dataclass(frozen=True)
-class Diagonal(Curvature):
+class Diagonal(RowCurvature):
     """C = diag(w): rows do not meet.
 
     Parameters
@@ -83,12 +152,16 @@ class Diagonal(Curvature):
         """Return w, shape (n, 1)."""
         return self.weights[:, None]
 
+    def row_form(self) -> RowForm:
+        """Return the rows weighted by w."""
+        return RowForm(self.weights)
+
     def __getitem__(self, rows: slice) -> Diagonal:
         return Diagonal(self.weights[rows])
 
 
 @dataclass(frozen=True)
-class CentredDiagonal(Curvature):
+class CentredDiagonal(RowCurvature):
     """C = (I - 1 f')' diag(p) (I - 1 f'): a diagonal in the design centred by f.
 
     Every Hessian of one softmax over all rows has this form (docs/maths/softmax-squares).
@@ -126,9 +199,17 @@ class CentredDiagonal(Curvature):
         p, f = self.weights, self.centre
         return np.asarray(p - 2 * p * f + p.sum() * f * f)[:, None]
 
+    def row_form(self) -> RowForm:
+        """Return the centred rows weighted by p."""
+        return RowForm(self.weights, self.centre)
+
+    def __getitem__(self, rows: slice) -> CentredDiagonal:
+        # Of a block that has been centred by all of f: only its weights count.
+        return CentredDiagonal(self.weights[rows], self.centre[rows])
+
 
 @dataclass(frozen=True)
-class RowSoftmax(Curvature):
+class RowSoftmax(RowCurvature):
     """C = one block s_i (diag(p_i) - p_i p_i') for each row i, in K columns of scores.
 
     Parameters of a design with this curvature are flattened row-major: entry (j, k) of x (d, K)

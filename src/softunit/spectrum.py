@@ -12,7 +12,6 @@ from scipy.linalg import eigh, null_space
 
 from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
-from softunit.curvature import CentredDiagonal
 from softunit.point import Point
 from softunit.problem import Problem
 
@@ -101,8 +100,7 @@ def _is_blind(problem: Problem) -> bool:
 def _gram(problem: Problem, *, blind: bool) -> Matrix:
     if not blind:
         return problem.gram.copy()
-    n = problem.design.shape[0]
-    return problem.design.gram(CentredDiagonal(np.ones(n), np.full(n, 1 / n)))
+    return problem.design.gram(problem.unit.projection(problem.design.shape[0]))
 
 
 def _refined(
@@ -126,14 +124,15 @@ def _moments(problem: Problem, directions: Matrix, *, blind: bool) -> tuple[Matr
     """Return B V and V' B V from A V itself: two passes, no cancellation in a Gram."""
     design, mass = problem.design, problem.mass
     m = directions.shape[1]
-    image, squares, mean = np.zeros(directions.shape), np.zeros((m, m)), np.zeros(m)
+    image, squares = np.zeros(directions.shape), np.zeros((m, m))
     parts = list(design.blocks())
+    seen = None
     if blind:
-        for _, block in parts:
-            mean += (block.toarray() @ directions).sum(axis=0) / design.shape[0]
+        moved = np.concatenate([block.toarray() @ directions for _, block in parts])
+        seen = problem.unit.projection(design.shape[0]).matvec(moved)
     for rows, block in parts:
         a = block.toarray()
-        moved = a @ directions - mean
+        moved = a @ directions if seen is None else seen[rows]
         weighed = moved if problem.weights is None else problem.weights[rows, None] * moved
         image += a.T @ weighed / mass
         squares += moved.T @ weighed / mass

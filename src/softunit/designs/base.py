@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Curvature
+from softunit.curvature import Curvature, RowCurvature
 
 BLOCK_ENTRIES = 1 << 19
 """Entries of a block of rows, 4 MiB of float64. Half of it suits one core best; on several, blocks
@@ -87,7 +87,13 @@ class Design(ABC):
         return out
 
     def gram(self, curvature: Curvature) -> Matrix:
-        """Return A' C A, symmetric, (d, d) or (dK, dK), through dense blocks."""
+        """Return A' C A, symmetric, (d, d) or (dK, dK)."""
+        if isinstance(curvature, RowCurvature):
+            return self._row_gram(curvature)
+        return curvature.gram_in(self)
+
+    def _row_gram(self, curvature: RowCurvature) -> Matrix:
+        """Return A' C A through dense blocks of rows."""
         centre = None if curvature.centre is None else self.rmatvec(curvature.centre)
         parts = list(self._slices(GRAM_ENTRIES // max(1, self.shape[1])))
         total: Matrix | None = None

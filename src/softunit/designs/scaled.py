@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from softunit._checks import check_vector
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Curvature, Diagonal
+from softunit.curvature import Diagonal, RowCurvature
 from softunit.designs.base import Design
 from softunit.designs.dense import DenseDesign, gather
 from softunit.designs.sparse import SparseDesign
@@ -113,11 +113,11 @@ class ScaledDesign(Design):
         """Return [(A'g - m sum(g)) / s, sum(g)], (d,) or (d, K)."""
         return self.from_core(self.core.rmatvec(g), g.sum(axis=0, dtype=np.float64))
 
-    def gram(self, curvature: Curvature) -> Matrix:
+    def _row_gram(self, curvature: RowCurvature) -> Matrix:
         """Return A' C A; a sparse design is expanded only where no centring is asked for."""
         if isinstance(self.inner, SparseDesign) and self.centre is None:
             return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
-        return super().gram(curvature)
+        return super()._row_gram(curvature)
 
     def _weighted_gram(self, w: Vector) -> Matrix:
         d = self.inner.shape[1]

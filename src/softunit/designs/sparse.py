@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Curvature
+from softunit.curvature import RowCurvature
 from softunit.designs.base import Design
 from softunit.errors import InputError
 
@@ -80,7 +80,7 @@ class SparseDesign(Design):
         """Return A' g, (d,) or (d, K), float64."""
         return np.asarray(self.matrix.T @ g)
 
-    def gram(self, curvature: Curvature) -> Matrix:
+    def _row_gram(self, curvature: RowCurvature) -> Matrix:
         """Return A' C A through sparse products, without centring the entries."""
         return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
 

@@ -11,7 +11,6 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from softunit._numeric import EPS
 from softunit._typing import Kind, Matrix, Vector
-from softunit.curvature import CentredDiagonal
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solution import Status
@@ -143,7 +142,7 @@ def _metric_factor(problem: Problem) -> Matrix:
     n, d = problem.design.shape
     if problem.unit.shift_invariant and not problem.unit.rowwise:
         # The unit is blind to a constant: measure the columns without their means.
-        gram = problem.design.gram(CentredDiagonal(np.ones(n), np.full(n, 1 / n)))
+        gram = problem.design.gram(problem.unit.projection(n))
     else:
         gram = problem.gram.copy()
     # Relative to the uncentred columns, so that rounding along a constant column stays rounding.

@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from softunit._typing import Array, Kind, Vector
-from softunit.curvature import Curvature
+from softunit.curvature import CentredDiagonal, Curvature, Diagonal
 
 SOFTMAX_SECOND = 0.272167
 """|sum_k v_k Hess softmax_k| <= this * |v|: sqrt(2) / (3 sqrt(3)), rounded up."""
@@ -53,6 +55,10 @@ class Unit(ABC):
     shift_invariant: ClassVar[bool] = False
     """Whether one constant added to all scores of a group changes nothing."""
 
+    relative: ClassVar[bool] = False
+    """Whether a rowwise unit's objective is the sum over rows, its gradient measured relative to
+    `gradient_terms`, as if rows coupled; else it is the mean, and its gradient as it is."""
+
     @abstractmethod
     def check(self, target: object, n: int) -> Array:
         """Return the target as an array fit for the other methods.
@@ -86,6 +92,28 @@ class Unit(ABC):
         self, z: Array, target: Array, weights: Vector | None = None, *, kind: Kind = "exact"
     ) -> Curvature:
         """Return the second derivative by z as an object with products."""
+
+    def gradient_terms(self, start: Array, target: Array, weights: Vector | None = None) -> Vector:
+        """Return sizes of the entries of the gradient that a tolerance is relative to, (n,).
+
+        Parameters
+        ----------
+        start : ndarray of shape (n,)
+            The scores at x = 0.
+        target : ndarray
+        weights : ndarray of shape (n,) or None, default None
+        """
+        return np.abs(self.gradient(start, target, weights))
+
+    def projection(self, n: int) -> Curvature:
+        """Return what takes out of n scores what the unit does not see: the identity if nothing.
+
+        A constant, for one softmax over all rows; the metric of a problem's columns is measured
+        after it.
+        """
+        if self.rowwise or not self.shift_invariant:
+            return Diagonal(np.ones(n))
+        return CentredDiagonal(np.ones(n), np.full(n, 1 / n))
 
     @abstractmethod
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
