@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from softunit._checks import check_count, check_positive, check_vector, check_weights
 from softunit._numeric import softmax
-from softunit._progress import progress
+from softunit._progress import Tick
 from softunit._typing import Vector
-from softunit.certificate import Certificate, at_optimum, certify
-from softunit.designs import as_design
-from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
-from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
+from softunit.errors import InputError, SoftunitWarning
 from softunit.estimators._data import checked_x
 from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
-from softunit.penalties import ScoreRidge
+from softunit.estimators._unit_regressor import UnitRegressor
 from softunit.problem import Problem
-from softunit.run import Interrupt, check_interrupt
-from softunit.solution import Solution, Status
+from softunit.run import Interrupt
+from softunit.solution import Solution
 from softunit.solvers import Solver
-from softunit.solvers.auto import check_solver
 from softunit.units import SoftmaxSquares
 
-NOT_UNIQUE = (
-    "the optimum is not unique: some combination of the columns of A moves no score (collinear"
-    " columns, or a constant one, to which a softmax is blind). The x of least norm is returned; a"
-    " small `ridge` makes it unique."
-)
 
-
-class SoftmaxRegressor(RegressorMixin, BaseEstimator):
+class SoftmaxRegressor(UnitRegressor):
     """Softmax regression: one softmax over all rows, fitted to a distribution over them.
 
     ::
@@ -95,6 +80,8 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
     Source: Deng, Li, Song, arXiv 2304.10411; why these phases: docs/maths/softmax-squares.
     """
 
+    blind: ClassVar[bool] = True
+
     def __init__(
         self,
         w: Any = 0.0,
@@ -138,32 +125,25 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
         InputError
             If A, b, the weights or a parameter is wrong; the message says where.
         """
-        self._check_parameters()
-        a = checked_x(self, X, reset=True)
-        b = self._checked_target(y, a.shape[0])
-        weights = None if sample_weight is None else check_weights(sample_weight, a.shape[0])
-        problem = self._problem(a, b, weights)
-        with progress(self.verbose, self.tol) as line:
-            settings = Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt)
-            self.phases_ = Phases(problem, settings, line).run()
-        self._keep(problem, self.phases_[-1])
-        return self
+        return super().fit(X, y, sample_weight)
 
-    def _check_parameters(self) -> None:
-        check_positive("ridge", self.ridge, zero=True)
-        check_positive("tol", self.tol, zero=True)
-        check_count("max_iter", self.max_iter)
-        check_solver(self.solver)
-        check_interrupt(self.keyboard_interrupt)
+    def predict(self, X: Any) -> Vector:
+        """Return softmax(A x) over the rows given, shape (n,): it sums to one."""
+        check_is_fitted(self)
+        return softmax(np.asarray(checked_x(self, X, reset=False) @ self.coef_))
+
+    def _unit(self, n: int) -> SoftmaxSquares:
+        return SoftmaxSquares()
+
+    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
+        return Phases(problem, settings, tick).run()
 
     def _checked_target(self, y: Any, n: int) -> Vector:
         if n < 2:
             raise InputError(
                 f"one softmax over {n} row is always 1 (n_samples = 1): A needs at least two."
             )
-        if y is None:
-            raise InputError("requires y to be passed, but the target y is None")
-        b = check_vector("the target b", column_or_1d(y, warn=True), n)
+        b = super()._checked_target(y, n)
         total, low = float(b.sum()), float(b.min())
         if low < 0 or abs(total - 1) > 1e-6:
             warnings.warn(
@@ -171,61 +151,6 @@ class SoftmaxRegressor(RegressorMixin, BaseEstimator):
                 f" {low:.3g}. No softmax can meet it; at least {(1 - total) ** 2 / (2 * n):.3g} of"
                 " the loss is irreducible. Divide b by its sum if it holds counts or amounts.",
                 SoftunitWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
         return b
-
-    def _problem(self, a: Any, b: Vector, weights: Vector | None) -> Problem:
-        """Return the objective in scaled columns, centred too where w lets them be."""
-        blind = not np.any(self._score_weights())
-        design = conditioned(as_design(a), intercept=False, centre=blind, ridge=0.0)
-        penalties = (scaled_ridge(design, self.ridge), ScoreRidge(self._score_weights()))
-        return Problem(design, SoftmaxSquares(), b, penalties, weights=weights)
-
-    def _score_weights(self) -> Any:
-        try:
-            w = np.asarray(self.w, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"`w` must be a number or one for each row; got {self.w!r}."
-            ) from error
-        if not np.isfinite(w).all():
-            raise InputError(f"`w` must hold finite numbers; got {self.w!r}.")
-        return float(w) if w.ndim == 0 else w
-
-    def _keep(self, problem: Problem, best: Solution) -> None:
-        """Set the fitted attributes, and warn where the fit is not what it seems."""
-        x, null, status = best.x, False, best.status
-        if self.ridge == 0:
-            x, null = least_norm_point(problem, x, self.tol)
-        certificate = certify(problem, x, effort="quick")
-        if status is Status.ROUNDING and at_optimum(certificate):
-            status = Status.PROVED
-        unique = False if null else certificate.unique
-        self.certificate_ = dataclasses.replace(certificate, unique=unique)
-        self.solution_ = dataclasses.replace(best, x=problem.design.to_input(x), status=status)
-        self.coef_ = self.solution_.x
-        self.n_iter_ = max(1, sum(run.n_iter for run in self.phases_))
-        if null:
-            warnings.warn(NOT_UNIQUE, NotUniqueWarning, stacklevel=3)
-        if not self.solution_.converged:
-            warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=3)
-
-    def predict(self, X: Any) -> Vector:
-        """Return softmax(A x) over the rows given, shape (n,): it sums to one."""
-        check_is_fitted(self)
-        return softmax(np.asarray(checked_x(self, X, reset=False) @ self.coef_))
-
-    def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
-        """Return a full certificate of the fitted x on some data, as `fit` takes them."""
-        check_is_fitted(self)
-        a = checked_x(self, X, reset=False)
-        b = self._checked_target(y, a.shape[0])
-        weights = None if sample_weight is None else check_weights(sample_weight, a.shape[0])
-        problem = self._problem(a, b, weights)
-        return certify(problem, problem.design.from_input(self.coef_))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags

@@ -1,0 +1,180 @@
+"""What the regressors share: x such that a unit of A x comes close to a target."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_is_fitted
+
+from softunit._checks import check_count, check_positive, check_vector, check_weights
+from softunit._progress import Tick, progress
+from softunit._typing import Vector
+from softunit.certificate import Certificate, Statement, at_optimum, certify
+from softunit.designs import as_design
+from softunit.errors import InputError, NotUniqueWarning
+from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
+from softunit.estimators._data import checked_x
+from softunit.estimators._objective import Settings
+from softunit.penalties import ScoreRidge
+from softunit.problem import Problem
+from softunit.run import check_interrupt
+from softunit.solution import Solution, Status
+from softunit.solvers.auto import check_solver
+from softunit.units import Unit
+
+NOT_UNIQUE = (
+    "the optimum is not unique: some combination of the columns of A moves no score (collinear"
+    " columns, or a constant one, to which a softmax is blind). The x of least norm is returned; a"
+    " small `ridge` makes it unique."
+)
+
+
+class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
+    """A regressor of one unit: checks, phases, certificate.
+
+    A subclass sets the parameters w, ridge, tol, solver, max_iter, verbose and keyboard_interrupt
+    in its own signature, and says what is its own:
+
+    - `_unit(n)`: the unit for n rows;
+    - `_phases(problem, settings, tick)`: the runs that lead to the answer, the answer last;
+    - `predict`;
+    - `_checked_target(y, n)`, `_check_parameters()`, `_notes(problem, solution)` where the defaults
+      do not do.
+    """
+
+    w: Any
+    ridge: float
+    tol: float
+    solver: Any
+    max_iter: int
+    verbose: int
+    keyboard_interrupt: Any
+
+    blind: ClassVar[bool] = False
+    """Whether the unit does not see a constant added to all scores."""
+
+    @abstractmethod
+    def _unit(self, n: int) -> Unit:
+        """Return the unit for a design of n rows."""
+
+    @abstractmethod
+    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
+        """Return the runs that lead to the answer, the answer last."""
+
+    def _notes(self, problem: Problem, solution: Solution) -> tuple[Statement, ...]:
+        """Return what the certificate should say beyond the usual, first things first."""
+        return ()
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit and certify.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or frame of shape (n, d)
+            A, n >= 2.
+        y : array_like of shape (n,)
+            b.
+        sample_weight : array_like of shape (n,), default None
+            Weights s of the squared residuals.
+
+        Returns
+        -------
+        UnitRegressor
+            Itself, fitted. It warns with `ConvergenceWarning` where it has not converged, and with
+            `NotUniqueWarning` where null directions of A leave the optimum open.
+
+        Raises
+        ------
+        InputError
+            If A, b, the weights or a parameter is wrong; the message says where.
+        """
+        self._check_parameters()
+        problem = self._problem(*self._checked(X, y, sample_weight, reset=True))
+        with progress(self.verbose, self.tol) as line:
+            settings = Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt)
+            self.phases_ = self._phases(problem, settings, line)
+        self._keep(problem, self.phases_[-1])
+        return self
+
+    def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
+        """Return a full certificate of the fitted x on some data, as `fit` takes them."""
+        check_is_fitted(self)
+        problem = self._problem(*self._checked(X, y, sample_weight, reset=False))
+        full = certify(problem, problem.design.from_input(self.coef_))
+        return self._with_notes(problem, self.solution_, full)
+
+    def _check_parameters(self) -> None:
+        check_positive("ridge", self.ridge, zero=True)
+        check_positive("tol", self.tol, zero=True)
+        check_count("max_iter", self.max_iter)
+        check_solver(self.solver)
+        check_interrupt(self.keyboard_interrupt)
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Any, Vector, Vector | None]:
+        a = checked_x(self, X, reset=reset)
+        b = self._checked_target(y, a.shape[0])
+        weights = None if sample_weight is None else check_weights(sample_weight, len(b))
+        return a, b, weights
+
+    def _checked_target(self, y: Any, n: int) -> Vector:
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None")
+        return check_vector("the target b", column_or_1d(y, warn=True), n)
+
+    def _problem(self, a: Any, b: Vector, weights: Vector | None) -> Problem:
+        """Return the objective in scaled columns, centred too where nothing sees that."""
+        n = a.shape[0]
+        centre = self.blind and not np.any(self._score_weights(n))
+        design = conditioned(as_design(a), intercept=False, centre=centre, ridge=0.0)
+        penalties = (scaled_ridge(design, self.ridge), ScoreRidge(self._score_weights(n)))
+        return Problem(design, self._unit(n), b, penalties, weights=weights)
+
+    def _score_weights(self, n: int) -> Any:
+        try:
+            w = np.asarray(self.w, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"`w` must be a number or one for each row; got {self.w!r}."
+            ) from error
+        if not np.isfinite(w).all():
+            raise InputError(f"`w` must hold finite numbers; got {self.w!r}.")
+        return w if w.ndim == 0 else check_vector("`w` (one for each row)", w, n)
+
+    def _keep(self, problem: Problem, best: Solution) -> None:
+        """Set the fitted attributes, and warn where the fit is not what it seems."""
+        x, null, status = best.x, False, best.status
+        if self.ridge == 0:
+            x, null = least_norm_point(problem, x, self.tol)
+        certificate = certify(problem, x, effort="quick")
+        if status is Status.ROUNDING and at_optimum(certificate):
+            status = Status.PROVED
+        if null:
+            certificate = dataclasses.replace(certificate, unique=False)
+        self.solution_ = dataclasses.replace(best, x=problem.design.to_input(x), status=status)
+        self.certificate_ = self._with_notes(problem, self.solution_, certificate)
+        self.coef_ = self.solution_.x
+        self.n_iter_ = max(1, sum(run.n_iter for run in self.phases_))
+        if null:
+            warnings.warn(NOT_UNIQUE, NotUniqueWarning, stacklevel=4)
+        if not self.solution_.converged:
+            warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=4)
+
+    def _with_notes(
+        self, problem: Problem, solution: Solution, certificate: Certificate
+    ) -> Certificate:
+        notes = self._notes(problem, solution)
+        return dataclasses.replace(certificate, statements=(*notes, *certificate.statements))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
