@@ -9,7 +9,7 @@ import numpy as np
 
 from softunit._groups import Groups
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Curvature, Products, RowCurvature, RowForm
+from softunit.curvature import Curvature, Products, RowForm, WeightedRows
 
 PIECE = 1 << 20  # entries of a dense piece of a design
 
@@ -20,7 +20,7 @@ class Updated(Curvature):
 
     Parameters
     ----------
-    base : RowCurvature
+    base : WeightedRows
         For scores (n,).
     factors : ndarray of shape (n, r)
         U.
@@ -28,7 +28,7 @@ class Updated(Curvature):
         S, symmetric.
     """
 
-    base: RowCurvature
+    base: WeightedRows
     factors: Matrix
     core: Matrix
 
@@ -46,11 +46,9 @@ class Updated(Curvature):
         more = np.einsum("ij,jk,ik->i", self.factors, self.core, self.factors, optimize=True)
         return np.asarray(self.base.diagonal() + more[:, None])
 
-    def row_form(self) -> RowForm | None:
+    def row_form(self) -> RowForm:
         """Return the rows of the base, and U and S."""
         rows = self.base.row_form()
-        if rows is None:
-            return None
         return RowForm(rows.weights, rows.centre, self.factors, self.core)
 
 

@@ -1,9 +1,10 @@
 """Second derivatives in score space, as objects with products: never an n-by-n array.
 
 Every kind knows its product with a vector and its Gram A' C A in a design. Where the Gram is a sum
-over rows (`RowCurvature`) the design takes it: the kind says how it meets a dense block of rows
-(`block_gram`), and how it expands into weighted Grams (`expanded_gram`), which keeps sparse designs
-sparse. Other kinds make it from products with the design (`gram_in`); units only build the objects.
+over rows the design takes it: rows with a weight and a common centre (`WeightedRows`), or kinds
+that say how they meet a dense block of rows and how they expand into weighted Grams, which keeps
+sparse designs sparse (`BlockRows`). Others make it from products with the design (`gram_in`).
+Units only build the objects.
 """
 
 from __future__ import annotations
@@ -99,11 +100,53 @@ class Curvature(ABC):
         return None
 
 
-class RowCurvature(Curvature):
-    """A curvature whose Gram is a sum over rows, which designs take block by block."""
+class WeightedRows(Curvature):
+    """A curvature for scores (n,) that is a sum over weighted rows, less a common centre.
 
+    ::
+
+        A' C A = (A - 1 f'A)' diag(p) (A - 1 f'A)
+    """
+
+    weights: Vector
     centre: Vector | None = None
-    """Weights f (n,) by which a design is centred, A - 1 f'A, before `block_gram`; None: not."""
+
+    def gram_in(self, design: Products) -> Matrix:
+        """Return A' C A as the design makes it."""
+        return design.gram(self)
+
+    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
+        """Return A'diag(p)A - a_p a_f' - a_f a_p' + sum(p) a_f a_f', with a_v = A'v."""
+        total = gram(self.weights)
+        if self.centre is None:
+            return total
+        a_p, a_f = transpose(self.weights), transpose(self.centre)
+        return recentred(total, a_p, float(self.weights.sum()), a_f)
+
+    def row_form(self) -> RowForm:
+        """Return the rows weighted by p, less their centre."""
+        return RowForm(self.weights, self.centre)
+
+
+def recentred(gram: Matrix, first: Vector, total: float, centre: Vector) -> Matrix:
+    """Return the weighted Gram of rows less a centre from that of the rows themselves.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (d, d)
+        A' diag(p) A.
+    first : ndarray of shape (d,)
+        A' p.
+    total : float
+        sum(p).
+    centre : ndarray of shape (d,)
+    """
+    cross = np.outer(first, centre)
+    return np.asarray(gram - cross - cross.T + total * np.outer(centre, centre))
+
+
+class BlockRows(Curvature):
+    """A curvature for scores (n, K) whose Gram is a sum over blocks of rows."""
 
     def gram_in(self, design: Products) -> Matrix:
         """Return A' C A as the design makes it."""
@@ -111,24 +154,25 @@ class RowCurvature(Curvature):
 
     @abstractmethod
     def block_gram(self, block: Matrix) -> Matrix:
-        """Return A' C A for a dense and already centred A of shape (n, d)."""
+        """Return A' C A for a dense A of shape (n, d)."""
 
     @abstractmethod
     def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
-        """Return A' C A from products of an uncentred design."""
+        """Return A' C A from products of the design."""
 
     @abstractmethod
-    def __getitem__(self, rows: slice) -> RowCurvature:
-        """Return what some rows add to the Gram: the part that meets their block."""
+    def __getitem__(self, rows: slice) -> BlockRows:
+        """Return the part that belongs to some rows."""
 
 
 @dataclass(frozen=True)
-class Diagonal(RowCurvature):
+class Diagonal(WeightedRows):
     """C = diag(w): rows do not meet.
 
     Parameters
     ----------
     weights : ndarray of shape (n,)
+        w; may have negative entries.
     """
 
     weights: Vector
@@ -137,31 +181,13 @@ class Diagonal(RowCurvature):
         """Return w * v, shape (n,) or (n, K)."""
         return np.asarray((self.weights.astype(v.dtype, copy=False) * v.T).T)
 
-    def block_gram(self, block: Matrix) -> Matrix:
-        """Return A' diag(w) A, (d, d)."""
-        if (self.weights >= 0).all():
-            rows = np.sqrt(self.weights)[:, None] * block
-            return np.asarray(rows.T @ rows)  # BLAS sees one array twice: half the work
-        return np.asarray(block.T @ (self.weights[:, None] * block))
-
-    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
-        """Return A' diag(w) A, (d, d)."""
-        return gram(self.weights)
-
     def diagonal(self) -> Matrix:
         """Return w, shape (n, 1)."""
         return self.weights[:, None]
 
-    def row_form(self) -> RowForm:
-        """Return the rows weighted by w."""
-        return RowForm(self.weights)
-
-    def __getitem__(self, rows: slice) -> Diagonal:
-        return Diagonal(self.weights[rows])
-
 
 @dataclass(frozen=True)
-class CentredDiagonal(RowCurvature):
+class CentredDiagonal(WeightedRows):
     """C = (I - 1 f')' diag(p) (I - 1 f'): a diagonal in the design centred by f.
 
     Every Hessian of one softmax over all rows has this form (docs/maths/softmax-squares).
@@ -183,33 +209,14 @@ class CentredDiagonal(RowCurvature):
         q = ((v - self.centre @ v).T * self.weights).T
         return np.asarray(q - np.multiply.outer(self.centre, q.sum(0)))
 
-    def block_gram(self, block: Matrix) -> Matrix:
-        """Return A' diag(p) A for A already centred by f, (d, d)."""
-        return np.asarray(block.T @ (self.weights[:, None] * block))
-
-    def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
-        """Return A'diag(p)A - a_p a_f' - a_f a_p' + sum(p) a_f a_f', with a_v = A'v."""
-        a_p, a_f = transpose(self.weights), transpose(self.centre)
-        cross = np.outer(a_p, a_f)
-        total = gram(self.weights) - cross - cross.T + self.weights.sum() * np.outer(a_f, a_f)
-        return np.asarray(total)
-
     def diagonal(self) -> Matrix:
         """Return the diagonal of C, shape (n, 1)."""
         p, f = self.weights, self.centre
         return np.asarray(p - 2 * p * f + p.sum() * f * f)[:, None]
 
-    def row_form(self) -> RowForm:
-        """Return the centred rows weighted by p."""
-        return RowForm(self.weights, self.centre)
-
-    def __getitem__(self, rows: slice) -> CentredDiagonal:
-        # Of a block that has been centred by all of f: only its weights count.
-        return CentredDiagonal(self.weights[rows], self.centre[rows])
-
 
 @dataclass(frozen=True)
-class RowSoftmax(RowCurvature):
+class RowSoftmax(BlockRows):
     """C = one block s_i (diag(p_i) - p_i p_i') for each row i, in K columns of scores.
 
     Parameters of a design with this curvature are flattened row-major: entry (j, k) of x (d, K)

@@ -98,7 +98,7 @@ class Rows:
     ) -> Matrix:
         """Return the second derivative at x, (p, p), or on some combinations of columns (d, r)."""
         columns, total = _columns(x), None
-        for rows, block, z in self.scores(x, scores):
+        for rows, block, z in self._scored(x, scores):
             part = block if basis is None else DenseDesign(block.matvec(basis))
             more = part.gram(self.curvature(rows, z, kind))
             if self.score_ridge is not None:
@@ -160,6 +160,14 @@ class Rows:
 
         return product, diagonal
 
+    def _scored(self, x: Array, scores: Array | None) -> Iterator[tuple[slice, Design, Array]]:
+        """Yield rows for a Gram: all at once where there is one column of scores."""
+        if x.ndim == 2:
+            yield from self.scores(x, scores)
+            return
+        everything = slice(0, self.design.shape[0])
+        yield everything, self.design, self.block_scores(everything, self.design, x, scores)
+
     # Slices of rows -----------------------------------------------------------------------------
 
     def blocks(self, columns: int, *, core: bool = False) -> list[Block]:
@@ -216,19 +224,23 @@ class Rows:
 
     def value(self, rows: slice, z: Array) -> float:
         """Return what some rows add to the objective."""
-        loss = self.unit.value(z, self.target[rows], self._shares(rows, len(z)))
+        loss = self.unit.value(z, self._target(rows), self._shares(rows, len(z)))
         return loss + self._score_value(rows, z)
 
     def value_gradient(self, rows: slice, z: Array) -> tuple[float, Array]:
         """Return what some rows add to the objective, and its derivative by their scores."""
-        loss, g = self.unit.value_gradient(z, self.target[rows], self._shares(rows, len(z)))
+        loss, g = self.unit.value_gradient(z, self._target(rows), self._shares(rows, len(z)))
         if self.score_ridge is not None:
             g = g + (self.score_ridge[rows] * z.T).T
         return loss + self._score_value(rows, z), g
 
     def curvature(self, rows: slice, z: Array, kind: Kind) -> Curvature:
         """Return the curvature of some rows; that of the score ridge is not included."""
-        return self.unit.curvature(z, self.target[rows], self._shares(rows, len(z)), kind=kind)
+        return self.unit.curvature(z, self._target(rows), self._shares(rows, len(z)), kind=kind)
+
+    def _target(self, rows: slice) -> Array:
+        # Where rows couple there is one slice only, and the target need not have a row for each.
+        return self.target[rows] if self.unit.rowwise else self.target
 
     def _shares(self, rows: slice, n: int) -> Vector | None:
         """Return the weights of some rows over the mass: dividing here costs no pass of its own."""

@@ -12,8 +12,10 @@ from scipy.linalg import eigh, null_space
 
 from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
+from softunit.curvature import Diagonal
 from softunit.point import Point
-from softunit.problem import Problem
+from softunit.problem import FORM_LIMIT, Problem
+from softunit.units import Bounds
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -49,12 +51,12 @@ class Metric:
         little: for these directions v take A v itself, after removing from v what other columns
         explain.  3. Those whose A v is rounding are null; the others join the range.
         """
-        blind = _is_blind(problem)
-        gram = _gram(problem, blind=blind)
+        blind = is_blind(problem)
+        gram = seen_gram(problem) if blind else problem.gram.copy()
         gram[np.diag_indices_from(gram)] += problem.ridge
         size = np.diagonal(gram)
         # A constant column leaves only rounding behind where constants are not seen.
-        noise = 1e-26 * np.diagonal(problem.gram) if blind else np.zeros(len(size))
+        noise = 1e-26 * column_squares(problem) if blind else np.zeros(len(size))
         scale = np.where(size > noise, 1 / np.sqrt(np.maximum(size, 1e-300)), 1.0)  # 1.
         values, vectors = eigh(gram * scale * scale[:, None])
         top = max(float(values[-1]), 1e-300)
@@ -91,16 +93,34 @@ class Metric:
         return math.sqrt(top)
 
 
-def _is_blind(problem: Problem) -> bool:
+def is_blind(problem: Problem) -> bool:
     """Return whether one constant added to all scores changes nothing."""
     coupled = problem.unit.shift_invariant and not problem.unit.rowwise
     return coupled and not problem.score_ridge.any()
 
 
-def _gram(problem: Problem, *, blind: bool) -> Matrix:
-    if not blind:
-        return problem.gram.copy()
-    return problem.design.gram(problem.unit.projection(problem.design.shape[0]))
+def seen_gram(problem: Problem) -> Matrix:
+    """Return a copy of the Gram of the columns after what the unit does not see is taken out.
+
+    It is made once for a problem and those derived from it; row weights do not count.
+    """
+    kept = problem.prepared.get("seen gram")
+    if kept is None or kept[0] is not problem.unit:
+        projection = problem.unit.projection(problem.design.shape[0])
+        problem.cost.rows += problem.design.shape[0]
+        kept = (problem.unit, problem.design.gram(projection))
+        problem.prepared["seen gram"] = kept
+    return np.array(kept[1])
+
+
+def column_squares(problem: Problem) -> Vector:
+    """Return the sum of squares of each column, (d,): the diagonal of A' A without a Gram."""
+    kept = problem.prepared.get("column squares")
+    if kept is None:
+        mean, variance = problem.design.column_moments()
+        kept = np.asarray(problem.design.shape[0] * (variance + mean**2))
+        problem.prepared["column squares"] = kept
+    return np.asarray(kept)
 
 
 def _refined(
@@ -155,6 +175,7 @@ class Spectrum:
         sqrt(g' H^-1 g); nan where the Hessian is not positive definite.
     eigenvalue_error, gradient_error : float
         What rounding can make of the eigenvalues, and of the gradient in the metric's dual norm.
+    hessian : ndarray of shape (p, p)
     """
 
     metric: Metric
@@ -162,6 +183,7 @@ class Spectrum:
     decrement: float
     eigenvalue_error: float
     gradient_error: float
+    hessian: Matrix
 
     @classmethod
     def at(cls, problem: Problem, point: Point, metric: Metric, *, reach: float) -> Spectrum:
@@ -194,6 +216,7 @@ class Spectrum:
             decrement,
             eigenvalue_error=growth * math.sqrt(size) * max(largest, 0.0) / metric.least,
             gradient_error=growth * math.sqrt(size / metric.least),
+            hessian=hessian,
         )
 
     @property
@@ -251,3 +274,29 @@ def concordant_gap(decrement: float, radius: float) -> float:
     if u < 1e-3:  # the closed form cancels here
         return decrement**2 * (0.5 + u / 6 + u * u / 12)
     return (u + (1 - u) * math.log1p(-u)) / radius**2
+
+
+def least_hessian(problem: Problem, bounds: Bounds) -> Matrix | None:
+    """Return a matrix below the Hessian at every point, (d, d), or None where none would help.
+
+    The unit's least curvature, row by row where it is a diagonal, plus the score penalty, as a
+    weighted Gram; plus the ridge. Where it is positive definite the objective is strongly convex.
+
+    Parameters
+    ----------
+    problem : Problem
+    bounds : Bounds
+        The unit's, for the target and weights of the problem.
+    """
+    n, d = problem.design.shape
+    rows, floor = bounds.lowest_rows, float(problem.score_ridge.min()) + bounds.lowest
+    helped = problem.ridge.all() or (rows is not None and problem.score_ridge.any())
+    if floor == -math.inf or (floor < 0 and not helped) or d > FORM_LIMIT:
+        return None
+    if rows is not None:
+        gram = problem.design.gram(Diagonal(problem.score_ridge + rows))
+    elif problem.weights is None:
+        gram = floor * problem.gram
+    else:  # the bound on the curvature holds the weights already
+        gram = floor * problem.design.gram(Diagonal(np.ones(n)))
+    return np.asarray(gram + np.diag(problem.ridge))

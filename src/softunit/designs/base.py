@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from softunit._threads import add_up, linear_algebra_on_threads
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Curvature, RowCurvature
+from softunit.curvature import BlockRows, Curvature, WeightedRows, recentred
 
 BLOCK_ENTRIES = 1 << 19
 """Entries of a block of rows, 4 MiB of float64. Half of it suits one core best; on several, blocks
@@ -17,6 +20,11 @@ that are too short spend their time on taking turns in the interpreter (measured
 
 GRAM_ENTRIES = 1 << 20
 """Entries of a block whose Gram is taken: there linear algebra has work for threads of its own."""
+
+WIDE = 400
+"""Columns above which linear algebra has work for threads of its own in the Gram of one block."""
+
+DIGITS = 1e4  # by which a centre may outweigh what is left, in squares: four of sixteen digits
 
 
 class Design(ABC):
@@ -81,30 +89,66 @@ class Design(ABC):
 
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g for g >= 0 of shape (n,), with entrywise absolute values."""
-        out = np.zeros(self.shape[1])
-        for rows, block in self.blocks():
-            out += g[rows] @ np.abs(block.toarray())
-        return out
+
+        def part(block: tuple[slice, Design]) -> tuple[Vector]:
+            return (g[block[0]] @ np.abs(block[1].toarray()),)
+
+        return np.asarray(add_up(part, list(self.blocks()))[0])
 
     def gram(self, curvature: Curvature) -> Matrix:
         """Return A' C A, symmetric, (d, d) or (dK, dK)."""
-        if isinstance(curvature, RowCurvature):
-            return self._row_gram(curvature)
+        if isinstance(curvature, WeightedRows):
+            return self._weighted_rows(curvature)
+        if isinstance(curvature, BlockRows):
+            with linear_algebra_on_threads():
+                return self._block_rows(curvature)
         return curvature.gram_in(self)
 
-    def _row_gram(self, curvature: RowCurvature) -> Matrix:
-        """Return A' C A through dense blocks of rows."""
+    def _weighted_rows(self, curvature: WeightedRows) -> Matrix:
         centre = None if curvature.centre is None else self.rmatvec(curvature.centre)
-        parts = list(self._slices(GRAM_ENTRIES // max(1, self.shape[1])))
+        return self.weighted_gram(curvature.weights, centre)
+
+    def _block_rows(self, curvature: BlockRows) -> Matrix:
         total: Matrix | None = None
-        for rows in parts:
-            block = self.rows(rows).toarray()
-            if centre is not None:
-                block = block - centre
-            part = (curvature if len(parts) == 1 else curvature[rows]).block_gram(block)
+        for rows in self._slices(GRAM_ENTRIES // max(1, self.shape[1])):
+            part = curvature[rows].block_gram(self.rows(rows).toarray())
             total = part if total is None else np.add(total, part, out=total)
         assert total is not None
         return total
+
+    def weighted_gram(self, weights: Vector, centre: Vector | None = None) -> Matrix:
+        """Return (A - 1 c')' diag(p) (A - 1 c'), (d, d), from dense blocks.
+
+        The centre is taken out of the Gram of the rows themselves where that costs no more than a
+        few digits, and else of the rows.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n,)
+            p; may have negative entries.
+        centre : ndarray of shape (d,) or None, default None
+            c.
+        """
+        blocks = list(self.blocks())
+        signed = bool((weights < 0).any())
+
+        def part(block: tuple[slice, Design], shift: Vector | None = None) -> tuple[Any, ...]:
+            a, p = block[1].toarray(), weights[block[0]]
+            if shift is not None:
+                a = a - shift
+            rows = (p if signed else np.sqrt(p))[:, None] * a
+            # BLAS sees one array twice: half the work.
+            return a.T @ rows if signed else rows.T @ rows, p @ a
+
+        with linear_algebra_on_threads() if self.shape[1] > WIDE else nullcontext():
+            total = _summed(part, blocks, self.shape[1])
+            if centre is None:
+                return np.asarray(total[0])
+            moved = recentred(total[0], total[1], float(weights.sum()), centre)
+            lost = float(np.abs(weights).sum()) * centre**2
+            if (lost <= DIGITS * np.abs(np.diagonal(moved))).all():
+                return moved
+            return np.asarray(_summed(lambda b: part(b, centre), blocks, self.shape[1])[0])
 
     def blocks(self, rows: int | None = None) -> Iterator[tuple[slice, Design]]:
         """Yield (slice, design of these rows) over all rows in order.
@@ -150,3 +194,17 @@ class Design(ABC):
     def gradient_to_input(self, g: Array) -> Array:
         """Return the gradient by the input's coordinates from the gradient g by x."""
         return g
+
+
+def _summed(
+    part: Callable[[tuple[slice, Design]], tuple[Any, ...]],
+    blocks: Sequence[tuple[slice, Design]],
+    d: int,
+) -> tuple[Any, ...]:
+    """Return the sum over blocks, on threads where the Grams of blocks are small."""
+    if d <= WIDE:
+        return add_up(part, blocks)
+    totals = list(part(blocks[0]))
+    for block in blocks[1:]:
+        totals = [np.add(t, more, out=t) for t, more in zip(totals, part(block), strict=True)]
+    return tuple(totals)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from softunit._checks import check_vector
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Diagonal, RowCurvature
+from softunit.curvature import BlockRows, Diagonal, WeightedRows
 from softunit.designs.base import Design
 from softunit.designs.dense import DenseDesign, gather
 from softunit.designs.sparse import SparseDesign
@@ -113,11 +113,41 @@ class ScaledDesign(Design):
         """Return [(A'g - m sum(g)) / s, sum(g)], (d,) or (d, K)."""
         return self.from_core(self.core.rmatvec(g), g.sum(axis=0, dtype=np.float64))
 
-    def _row_gram(self, curvature: RowCurvature) -> Matrix:
-        """Return A' C A; a sparse design is expanded only where no centring is asked for."""
+    def _weighted_rows(self, curvature: WeightedRows) -> Matrix:
         if isinstance(self.inner, SparseDesign) and self.centre is None:
             return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
-        return super()._row_gram(curvature)
+        if curvature.centre is None:
+            return self.weighted_gram(curvature.weights)
+        # What the curvature takes out takes the design's own centre with it.
+        return self._around_gram(curvature.weights, self.inner.rmatvec(curvature.centre), 0.0)
+
+    def _block_rows(self, curvature: BlockRows) -> Matrix:
+        if isinstance(self.inner, SparseDesign) and self.centre is None:
+            return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
+        return super()._block_rows(curvature)
+
+    def weighted_gram(self, weights: Vector, centre: Vector | None = None) -> Matrix:
+        """Return (A - 1 c')' diag(p) (A - 1 c') from the wrapped design's."""
+        d, own = self.inner.shape[1], 0.0 if self.centre is None else self.centre
+        shift = None if self.centre is None and centre is None else np.zeros(d) + own
+        if shift is not None and centre is not None:
+            shift = shift + np.where(np.isinf(self.scale), 0.0, centre[:d] * self._heard)
+        one = 1.0 - centre[d] if self.intercept and centre is not None else 1.0
+        return self._around_gram(weights, shift, one)
+
+    def _around_gram(self, weights: Vector, shift: Vector | None, one: float) -> Matrix:
+        """Return the Gram of the scaled rows less a shift, with `one` as the intercept column."""
+        d = self.inner.shape[1]
+        out = np.empty((self.shape[1], self.shape[1]))
+        gram = self.inner.weighted_gram(weights, shift)
+        out[:d, :d] = gram / self.scale / self.scale[:, None]
+        if self.intercept:
+            total = float(weights.sum())
+            first = self.inner.rmatvec(weights)
+            moved = first if shift is None else first - total * shift
+            out[d, :d] = out[:d, d] = one * moved / self.scale
+            out[d, d] = one * one * total
+        return out
 
     def _weighted_gram(self, w: Vector) -> Matrix:
         d = self.inner.shape[1]

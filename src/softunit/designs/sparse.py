@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import RowCurvature
+from softunit.curvature import BlockRows, WeightedRows, recentred
 from softunit.designs.base import Design
 from softunit.errors import InputError
 
@@ -80,9 +80,18 @@ class SparseDesign(Design):
         """Return A' g, (d,) or (d, K), float64."""
         return np.asarray(self.matrix.T @ g)
 
-    def _row_gram(self, curvature: RowCurvature) -> Matrix:
-        """Return A' C A through sparse products, without centring the entries."""
+    def _weighted_rows(self, curvature: WeightedRows) -> Matrix:
         return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
+
+    def _block_rows(self, curvature: BlockRows) -> Matrix:
+        return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
+
+    def weighted_gram(self, weights: Vector, centre: Vector | None = None) -> Matrix:
+        """Return (A - 1 c')' diag(p) (A - 1 c') through sparse products."""
+        gram = self._weighted_gram(weights)
+        if centre is None:
+            return gram
+        return recentred(gram, self.rmatvec(weights), float(weights.sum()), centre)
 
     def _weighted_gram(self, w: Vector) -> Matrix:
         if self._transposed is None:
