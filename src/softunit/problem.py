@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from softunit._checks import check_offset, check_weights
 from softunit._numeric import dot
-from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Kind, Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs.auto import as_design
@@ -39,7 +38,7 @@ class Problem:
         F(x) = unit(A x + offset, target) / mass + penalty(x or A x)
 
     mass is the sum of the weights for rowwise units (so that F is a mean) and 1 for units that
-    couple all rows.
+    couple all rows, or whose papers have a sum (`Unit.relative`).
 
     Parameters
     ----------
@@ -93,8 +92,7 @@ class Problem:
         self.shape: tuple[int, ...] = (d,) if columns is None else (d, columns)
         self.weights = None if weights is None else check_weights(weights, n)
         self.offset = None if offset is None else check_offset(offset, n, columns)
-        mean = unit.rowwise
-        self.mass = float(n if self.weights is None else self.weights.sum()) if mean else 1.0
+        self.mass = self._total if unit.rowwise and not unit.relative else 1.0
         self.penalties = as_penalties(penalty)
         self.ridge = total_diagonal(self.penalties, "parameter", d)
         self.score_ridge = total_diagonal(self.penalties, "score", n)
@@ -116,7 +114,7 @@ class Problem:
         n, d = self.design.shape
         if weights is not None:
             twin.weights = check_weights(weights, n)
-            twin.mass = float(twin.weights.sum()) if self.unit.rowwise else 1.0
+            twin.mass = twin._total if self.unit.rowwise and not self.unit.relative else 1.0
         elif "gram" in self.__dict__:
             twin.__dict__["gram"] = self.gram
         twin.penalties = as_penalties(penalty)
@@ -150,13 +148,14 @@ class Problem:
         twin.design = design
         twin.target, twin.weights = self.target[rows], weights
         twin.offset = None if self.offset is None else self.offset[rows]
-        m = twin.design.shape[0]
-        share = m / self.design.shape[0]
-        twin.mass = float(m if weights is None else weights.sum()) if self.unit.rowwise else 1.0
+        share = twin.design.shape[0] / self.design.shape[0]
+        twin.mass = self.mass * (twin._total / self._total) if self.unit.rowwise else 1.0
         twin.score_ridge = self.score_ridge[rows] / share
         if weights is not None and self.weights is not None and self.score_ridge.any():
             own = self.weights[rows]  # a row stands for as many as its weight has grown by
-            twin.score_ridge *= share * np.divide(weights, own, out=np.zeros(m), where=own > 0)
+            twin.score_ridge *= share * np.divide(
+                weights, own, out=np.zeros(len(own)), where=own > 0
+            )
         twin.share, twin.prepared, twin.derived_from = self.share * share, {}, twin
         return twin
 
@@ -166,6 +165,10 @@ class Problem:
             twin.__dict__.pop(name, None)
         twin._latest = None
         return twin
+
+    @property
+    def _total(self) -> float:
+        return float(self.design.shape[0] if self.weights is None else self.weights.sum())
 
     @property
     def size(self) -> int:
@@ -189,23 +192,20 @@ class Problem:
     def gradient_scale(self) -> float:
         """What a gradient entry is divided by before it is compared with a tolerance.
 
-        One for rowwise units, whose objective is a mean. Otherwise the largest entry of
-        |A|' |g_z(0)|, the gradient at x = 0 without cancellation, in the input's columns.
+        One where the objective is a mean, else the largest entry of |A|' `gradient_terms`.
         """
-        if self.unit.rowwise:
+        if self.unit.rowwise and not self.unit.relative:
             return 1.0
         start = np.zeros(self.design.shape[0]) if self.offset is None else self.offset
-        g = np.abs(self.unit.gradient(start, self.target, self.weights))
-        scale = np.abs(self.design.gradient_to_input(self.design.abs_rmatvec(g))).max()
-        return float(scale) or 1.0
+        g = self.unit.gradient_terms(start, self.target, self.weights) / self.mass
+        return float(np.abs(self.design.gradient_to_input(self.design.abs_rmatvec(g))).max()) or 1.0
 
     @cached_property
     def gram(self) -> Matrix:
         """A' diag(s) A / mass, (d, d): the second moments of the columns."""
         s = np.ones(self.design.shape[0]) if self.weights is None else self.weights
         self.cost.rows += self.design.shape[0]
-        with linear_algebra_on_threads():
-            return self.design.gram(Diagonal(s)) / self.mass
+        return self.design.gram(Diagonal(s)) / self.mass
 
     @property
     def gauge(self) -> npt.NDArray[np.bool_]:
@@ -297,8 +297,7 @@ class Problem:
         basis = None if coordinates is None else np.zeros((self.shape[0], len(kept)))
         if basis is not None:
             basis[kept, np.arange(len(kept))] = 1.0
-        with linear_algebra_on_threads():
-            total = self.by_rows.total_hessian(point.x, point.scores, kind=kind, basis=basis)
+        total = self.by_rows.total_hessian(point.x, point.scores, kind=kind, basis=basis)
         total[np.diag_indices_from(total)] += np.repeat(self.ridge[kept], self.columns)
         return total
 

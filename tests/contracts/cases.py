@@ -14,13 +14,28 @@ from softunit.designs import DenseDesign, Design, ScaledDesign, SparseDesign
 from softunit.penalties import NoPenalty, Penalty, Ridge, ScoreRidge
 from softunit.solvers import (
     LBFGS,
+    BlockCoordinate,
     GradientDescent,
     GradientRegularizedNewton,
     Newton,
     SketchedNewton,
     Solver,
+    ZerothOrder,
 )
-from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares, Unit
+from softunit.units import (
+    CoshSquares,
+    ExpSquares,
+    GroupedSoftmax,
+    LeverageScores,
+    Multinomial,
+    NormalisedSquares,
+    RescaledSquares,
+    SinhSquares,
+    SoftmaxCrossEntropy,
+    SoftmaxSquares,
+    TwoLayerSquares,
+    Unit,
+)
 
 Draw = Callable[[np.random.Generator, int], Any]
 
@@ -47,12 +62,72 @@ def anything(rng: np.random.Generator, n: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class UnitCase:
-    """A unit with a kind of target; `columns` None means one column of scores."""
+    """A unit with a kind of target; `columns` None means one column of scores.
+
+    `rows` is the only number of rows the unit takes, None meaning any; `weighted` tells whether it
+    takes row weights, `overflows` whether its value is infinite at huge scores. `scores` puts drawn
+    scores where the unit is defined.
+    """
 
     name: str
     subject: Unit
     target: Draw
     columns: int | None = None
+    rows: int | None = None
+    weighted: bool = True
+    overflows: bool = False
+    scores: Callable[[np.ndarray], np.ndarray] = np.asarray
+
+
+ROWS = 11  # of units that are made for so many
+GROUPS = np.array([7, 2, 7, 2, 2, 9, 7, 4, 4, 7, 2])  # in any order, one of them a single row
+
+
+def grouped_shares(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Amounts that are positive in every group."""
+    return rng.gamma(1.0, size=n)
+
+
+def outputs(m: int) -> Draw:
+    """m numbers of any sign, whatever n."""
+    return lambda rng, n: rng.standard_normal(m)
+
+
+def two_layers(outer: str, *, m: int = 4, wrap: Callable[[np.ndarray], Any] = np.asarray) -> Unit:
+    """A two-layer unit with m outputs, its matrix the same in every run."""
+    matrix = 0.4 * np.random.default_rng(7).standard_normal((m, ROWS))
+    return TwoLayerSquares(outer, wrap(np.where(np.abs(matrix) < 0.1, 0.0, matrix)))
+
+
+def projected(shift: np.ndarray) -> LeverageScores:
+    """A unit of leverage scores, its matrix the same in every run and of rank 3 in 4 columns."""
+    matrix = np.random.default_rng(8).standard_normal((ROWS, 3))
+    return LeverageScores(np.column_stack([matrix, matrix[:, 0] - matrix[:, 1]]), shift)
+
+
+SHIFT = np.linspace(-2.0, 2.0, ROWS)
+
+
+def apart(z: np.ndarray) -> np.ndarray:
+    """Scores at least one apart from the shift, where leverage scores are not defined."""
+    s = z - SHIFT
+    return SHIFT + np.copysign(1.0 + np.abs(s), s)
+
+
+def between(rng: np.random.Generator, n: int) -> np.ndarray:
+    """n numbers between 0 and 1."""
+    return rng.uniform(0.0, 1.0, n)
+
+
+TWO_LAYERS = [
+    ("identity", {}),
+    ("softplus", {}),
+    ("tanh", {"wrap": sparse.csc_matrix}),
+    ("sigmoid", {}),
+    ("exp", {}),
+    ("cosh", {}),
+    ("sinh", {"m": 14}),  # more outputs than rows
+]
 
 
 UNITS = [
@@ -64,6 +139,29 @@ UNITS = [
     UnitCase("softmax-squares-simplex", SoftmaxSquares(), simplex),
     UnitCase("softmax-squares-any", SoftmaxSquares(), anything),
     UnitCase("softmax-cross-entropy", SoftmaxCrossEntropy(), simplex),
+    UnitCase("exp-squares", ExpSquares(), anything, overflows=True),
+    UnitCase("cosh-squares", CoshSquares(), anything, overflows=True),
+    UnitCase("sinh-squares", SinhSquares(), anything, overflows=True),
+    UnitCase("rescaled-exp", RescaledSquares("exp"), simplex, overflows=True),
+    UnitCase("rescaled-cosh", RescaledSquares("cosh"), anything, overflows=True),
+    UnitCase("rescaled-sinh", RescaledSquares("sinh"), simplex, overflows=True),
+    UnitCase("normalised-exp", NormalisedSquares("exp"), simplex),
+    UnitCase("normalised-cosh", NormalisedSquares("cosh"), anything),
+    # Where the sum of sinh is zero there is no value; of positive scores it is not.
+    UnitCase("normalised-sinh", NormalisedSquares("sinh"), simplex, scores=np.abs),
+    UnitCase("grouped-log", GroupedSoftmax(GROUPS), grouped_shares, rows=ROWS),
+    UnitCase("grouped-squares", GroupedSoftmax(GROUPS, "squares"), anything, rows=ROWS),
+    UnitCase("leverage-scores", projected(SHIFT), between, rows=ROWS, scores=apart),
+    *(
+        UnitCase(
+            f"two-layer-{outer}",
+            two_layers(outer, **settings),
+            outputs(settings.get("m", 4)),
+            rows=ROWS,
+            weighted=False,
+        )
+        for outer, settings in TWO_LAYERS
+    ),
 ]
 
 
@@ -146,12 +244,16 @@ PENALTIES = [
 
 @dataclass(frozen=True)
 class SolverCase:
-    """A solver with the gradient it reaches on the shared problems, and within how many steps."""
+    """A solver with the gradient it reaches on the shared problems, and within how many steps.
+
+    `gradient_rtol` is how closely its gradient norm can be known: values alone give fewer digits.
+    """
 
     name: str
     subject: Solver[Any]
     tol: float = 1e-9
     max_iter: int = 60
+    gradient_rtol: float = 1e-9
 
 
 SOLVERS = [
@@ -164,6 +266,25 @@ SOLVERS = [
     SolverCase("sketched-newton", SketchedNewton()),
     SolverCase("lbfgs", LBFGS(), max_iter=400),
     SolverCase("gradient-descent", GradientDescent(), tol=1e-6, max_iter=4000),
+    SolverCase("block-coordinate", BlockCoordinate(size=2), max_iter=200),
+    SolverCase("block-coordinate-variable", BlockCoordinate("gs", "variable", 3), max_iter=200),
+    SolverCase("block-coordinate-random", BlockCoordinate("random", size=2), max_iter=400),
+    SolverCase("block-coordinate-tree", BlockCoordinate("gsl", update="tree"), max_iter=400),
+    SolverCase("zeroth-order", ZerothOrder(), tol=1e-5, max_iter=4000, gradient_rtol=1e-4),
+    SolverCase(
+        "zeroth-order-gaussian",
+        ZerothOrder("gaussian", 20),
+        tol=1e-5,
+        max_iter=4000,
+        gradient_rtol=1e-4,
+    ),
+    SolverCase(
+        "zeroth-order-coordinate",
+        ZerothOrder("coordinate", 12),
+        tol=1e-5,
+        max_iter=4000,
+        gradient_rtol=1e-4,
+    ),
 ]
 
 

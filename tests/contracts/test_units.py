@@ -19,10 +19,11 @@ each_unit = pytest.mark.parametrize("case", UNITS, ids=lambda case: case.name)
 
 def draw(case: UnitCase, seed: int, n: int, scale: float = 1.0, *, weighted: bool = False):
     rng = np.random.default_rng(seed)
+    n = case.rows or n
     shape = (n,) if case.columns is None else (n, case.columns)
-    z = scale * rng.standard_normal(shape)
+    z = case.scores(scale * rng.standard_normal(shape))
     target = case.subject.check(case.target(rng, n), n)
-    return z, target, (rng.uniform(0.1, 3.0, n) if weighted else None)
+    return z, target, (rng.uniform(0.1, 3.0, n) if weighted and case.weighted else None)
 
 
 def dense_curvature(curvature, shape: tuple[int, ...]) -> np.ndarray:
@@ -62,6 +63,30 @@ def test_whole_curvature_is_the_difference_quotient_of_the_gradient(case, seed, 
 
 
 @each_unit
+def test_derivatives_are_difference_quotients_over_200_draws(case):
+    worst = np.zeros(2)
+    for seed in range(200):
+        z, target, w = draw(case, seed, 8, weighted=bool(seed % 2))
+        v = np.random.default_rng((seed, 1)).standard_normal(z.shape)
+        basis = np.eye(z.size).reshape(z.size, *z.shape)
+        h = 1e-5
+        slopes = [
+            (case.subject.value(z + h * e, target, w) - case.subject.value(z - h * e, target, w))
+            / (2 * h)
+            for e in basis
+        ]
+        gradient = case.subject.gradient(z, target, w).ravel()
+        up, down = (case.subject.gradient(z + s * h * v, target, w) for s in (1, -1))
+        change, product = (up - down) / (2 * h), case.subject.curvature(z, target, w).matvec(v)
+        misses = [
+            np.linalg.norm(gradient - slopes) / np.linalg.norm(gradient),
+            np.linalg.norm(product - change) / np.linalg.norm(product),
+        ]
+        worst = np.maximum(worst, misses)
+    assert (worst <= 1e-6).all(), worst
+
+
+@each_unit
 @given(seed=seeds, n=rows, scale=scales)
 def test_every_route_gives_one_number(case, seed, n, scale):
     z, target, w = draw(case, seed, n, scale, weighted=True)
@@ -70,14 +95,16 @@ def test_every_route_gives_one_number(case, seed, n, scale):
     np.testing.assert_array_equal(gradient, case.subject.gradient(z, target, w))
     diagonal = np.diag(dense_curvature(case.subject.curvature(z, target, w), z.shape))
     total = case.subject.curvature(z, target, w).diagonal_sum()
-    np.testing.assert_allclose(total, diagonal.reshape(n, -1).sum(axis=0), rtol=1e-10, atol=1e-14)
+    summed = diagonal.reshape(len(z), -1).sum(axis=0)
+    np.testing.assert_allclose(total, summed, rtol=1e-10, atol=1e-14)
 
 
 @each_unit
 @given(seed=seeds, n=rows, shift=st.floats(-50, 50))
 def test_a_constant_changes_nothing_where_the_unit_says_so(case, seed, n, shift):
     z, target, w = draw(case, seed, n, weighted=True)
-    assert case.subject.shift_invariant
+    if not case.subject.shift_invariant:
+        return
     one_score = case.subject.rowwise and case.columns is None
     if one_score:
         return  # the first score is held at zero: there is nothing left to shift
@@ -93,7 +120,8 @@ def test_a_constant_changes_nothing_where_the_unit_says_so(case, seed, n, shift)
 def test_gauss_newton_curvature_is_positive_semidefinite(case, seed, n, scale):
     z, target, w = draw(case, seed, n, scale, weighted=True)
     dense = dense_curvature(case.subject.curvature(z, target, w, kind="gauss_newton"), z.shape)
-    assert np.linalg.eigvalsh(dense)[0] >= -1e-12
+    eigenvalues = np.linalg.eigvalsh(dense)
+    assert eigenvalues[0] >= -1e-12 * max(1.0, eigenvalues[-1])
 
 
 @each_unit
@@ -124,7 +152,7 @@ def test_third_derivative_stays_below_the_lipschitz_constant(case, seed, n, scal
     if np.isfinite(bounds.lipschitz):
         assert third <= bounds.lipschitz + 1e-6
     if np.isfinite(bounds.concordance):
-        reach = np.linalg.norm(v.reshape(n, -1), axis=1).max()
+        reach = np.linalg.norm(v.reshape(len(z), -1), axis=1).max()
         assert third <= bounds.concordance * reach * second(0.0) + 1e-6
 
 
@@ -145,7 +173,7 @@ def test_whole_weights_are_repeated_rows(case, seed, n):
 def test_huge_scores_stay_finite(case, size):
     z, target, w = draw(case, 5, 8, size, weighted=True)
     value, gradient = case.subject.value_gradient(z, target, w)
-    assert np.isfinite(value)
+    assert np.isfinite(value) or (case.overflows and value == np.inf)
     assert np.isfinite(gradient).all()
     assert np.isfinite(case.subject.curvature(z, target, w).matvec(z)).all()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from softunit._typing import Array, Kind, Vector
 from softunit.curvature import CentredDiagonal, Curvature, Diagonal
+from softunit.units.theory import Theory
 
 SOFTMAX_SECOND = 0.272167
 """|sum_k v_k Hess softmax_k| <= this * |v|: sqrt(2) / (3 sqrt(3)), rounded up."""
@@ -32,6 +33,8 @@ class Bounds:
     concordance : float
         |D^3[u, u, v]| <= concordance * max_i |v_i| * D^2[u, u], with |v_i| the 2-norm of the
         scores of row i (quasi-self-concordance); inf where it does not hold.
+    lowest_rows : ndarray of shape (n,) or None
+        Where the curvature is a diagonal: its entries are at least these.
     """
 
     convex: bool
@@ -40,6 +43,7 @@ class Bounds:
     highest: float = math.inf
     lipschitz: float = math.inf
     concordance: float = math.inf
+    lowest_rows: Vector | None = field(default=None, compare=False)
 
 
 class Unit(ABC):
@@ -114,6 +118,25 @@ class Unit(ABC):
         if self.rowwise or not self.shift_invariant:
             return Diagonal(np.ones(n))
         return CentredDiagonal(np.ones(n), np.full(n, 1 / n))
+
+    def theory(self, target: Array) -> Theory | None:
+        """Return what the unit's paper asks of w and promises, where it is known."""
+        return None
+
+    def lipschitz_near(
+        self, z: Array, target: Array, reach: float, weights: Vector | None = None
+    ) -> float:
+        """Return the `lipschitz` of `bounds` for scores within a distance of z; inf if unknown.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n,)
+        target : ndarray
+        reach : float
+            Largest 2-norm of a change of z.
+        weights : ndarray of shape (n,) or None, default None
+        """
+        return self.bounds(target, weights).lipschitz
 
     @abstractmethod
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:

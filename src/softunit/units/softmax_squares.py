@@ -12,6 +12,7 @@ from softunit._numeric import softmax
 from softunit._typing import Array, Kind, Vector
 from softunit.curvature import CentredDiagonal
 from softunit.units.base import SOFTMAX_SECOND, Bounds, Unit
+from softunit.units.theory import Theory
 
 # Extremal eigenvalues and third derivative in score space for a target in the simplex: attained
 # with two rows, and not exceeded in a search over more (docs/maths/softmax-squares).
@@ -68,6 +69,17 @@ class SoftmaxSquares(Unit):
             return CentredDiagonal(weights=f * own, centre=f)
         c = f - target if weights is None else weights * (f - target)
         return CentredDiagonal(weights=f * (own + c - f @ c), centre=f)
+
+    def theory(self, target: Array) -> Theory:
+        """Return the conditions of the paper, as the H2O appendix quotes them."""
+        return Theory(
+            source="arXiv 2304.10411 as quoted in 2306.14048, D.47 and D.48: w_i^2 >= 20 + l /"
+            " sigma_min(A)^2",
+            w_squared=np.full(len(target), 20.0),
+            radius_factor=40.0,
+            log_rows=2.0,
+            least_radius=10.0,
+        )
 
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
         """Return the known constants: sharp ones for b in the simplex, looser ones elsewhere.
