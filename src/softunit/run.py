@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -22,8 +23,6 @@ from softunit.problem import Problem
 from softunit.solution import Record, Solution, Status
 from softunit.solvers.auto import resolve_solver
 from softunit.solvers.base import Solver
-
-STALL = 5  # iterations without any progress after which a run is at rounding level
 
 Callback = Callable[[Record, Point], bool | None]
 """Called after each iteration with its record and point; a true answer stops the run."""
@@ -87,7 +86,7 @@ def minimize(
     several = len(problem.by_rows.blocks(problem.columns)) > 1
     with blocks_on_threads() if several else nullcontext():
         return _run(
-            _Run(problem, tol, callback), chosen, _start(problem, x0), max_iter, keyboard_interrupt
+            _Run(problem, chosen, tol, callback), _start(problem, x0), max_iter, keyboard_interrupt
         )
 
 
@@ -96,29 +95,28 @@ def check_interrupt(value: object) -> None:
     check_choice("keyboard_interrupt", value, get_args(Interrupt))
 
 
-def _run(
-    run: _Run, chosen: Solver[Any], x0: Array, max_iter: int, keyboard_interrupt: Interrupt
-) -> Solution:
+def _run(run: _Run, x0: Array, max_iter: int, keyboard_interrupt: Interrupt) -> Solution:
     """Begin, iterate and tell the end."""
-    start = chosen.begin(run.problem, x0)
+    start = run.solver.begin(run.problem, x0)
     if not math.isfinite(start.value) or not np.isfinite(start.gradient).all():
         raise InputError(
             f"the objective is not finite at the start: value {start.value}. Scale the columns of"
             " A, or choose another `x0`."
         )
     try:
-        status = _iterate(run, chosen, start, max_iter)
+        status = _iterate(run, start, max_iter)
     except KeyboardInterrupt:
         if keyboard_interrupt == "raise" or not run.history:
             raise
         status = Status.INTERRUPTED
     if not (run.point.exact and run.point.share == 1.0):
         run.refresh()
-    return run.solution(status, type(chosen).__name__)
+    return run.solution(status)
 
 
-def _iterate(run: _Run, solver: Solver[Any], start: Point, max_iter: int) -> Status:
+def _iterate(run: _Run, start: Point, max_iter: int) -> Status:
     """Step until the run has ended, and return how; the run keeps the point."""
+    solver = run.solver
     state = solver.init(run.problem, start)
     run.record(0, state.point, getattr(state, "decrement", math.nan))
     n_iter = 0
@@ -153,18 +151,21 @@ class _Run:
 
     point: Point
 
-    def __init__(self, problem: Problem, tol: float, callback: Callback | None) -> None:
-        self.problem, self.tol, self.callback = problem, tol, callback
+    def __init__(
+        self, problem: Problem, solver: Solver[Any], tol: float, callback: Callback | None
+    ) -> None:
+        self.problem, self.solver, self.tol, self.callback = problem, solver, tol, callback
         self.begin, self.cost = time.perf_counter(), problem.cost.copy()
         self.history: list[Record] = []
         self.judged_from = 0
+        self.patience = solver.patience(problem)
 
     def record(self, iteration: int, point: Point, decrement: float = math.nan) -> bool:
         """Append one record; return whether the callback asks to stop."""
         record = Record(
             iteration=iteration,
             value=point.value,
-            gradient_norm=self.problem.gradient_norm(point.gradient),
+            gradient_norm=self.gradient_norm(point),
             seconds=time.perf_counter() - self.begin,
             products=self.problem.cost.since(self.cost).products,
             decrement=decrement,
@@ -174,10 +175,20 @@ class _Run:
         self.history.append(record)
         return bool(self.callback and self.callback(record, point))
 
+    @cached_property
+    def scale(self) -> float:
+        """What gradient entries are divided by: made once, by what the solver may look at."""
+        return self.solver.gradient_scale(self.problem)
+
+    def gradient_norm(self, point: Point) -> float:
+        """Return what is compared with the tolerance."""
+        entries = self.problem.design.gradient_to_input(point.gradient)
+        return float(np.abs(entries).max()) / self.scale
+
     def stalled(self) -> bool:
         """Return whether neither value nor gradient has moved beyond rounding for a while."""
-        latest = self.history[self.judged_from :][-STALL - 1 :]
-        if len(latest) <= STALL or any(record.share < 1.0 for record in latest):
+        latest = self.history[self.judged_from :][-self.patience - 1 :]
+        if len(latest) <= self.patience or any(record.share < 1.0 for record in latest):
             return False
         before, *since = latest
         fallen = before.value - min(r.value for r in since)
@@ -195,14 +206,14 @@ class _Run:
         Values from before were rounded or moved: progress is judged by those that follow.
         """
         self.judged_from = len(self.history) - 1
-        point = self.problem.evaluate(self.point.x)
-        norm = self.problem.gradient_norm(point.gradient)
+        point = self.solver.refresh(self.problem, self.point)
+        norm = self.gradient_norm(point)
         self.history[-1] = dataclasses.replace(
             self.history[-1], value=point.value, gradient_norm=norm, share=1.0
         )
         self.point = point
 
-    def solution(self, status: Status, solver: str) -> Solution:
+    def solution(self, status: Status) -> Solution:
         """Return the solution with its history and cost."""
         last = self.history[-1]
         return Solution(
@@ -214,7 +225,7 @@ class _Run:
             history=tuple(self.history),
             seconds=time.perf_counter() - self.begin,
             cost=self.problem.cost.since(self.cost),
-            solver=solver,
+            solver=type(self.solver).__name__,
             tol=self.tol,
         )
 

@@ -11,14 +11,13 @@ from sklearn.datasets import load_digits
 
 import softunit as su
 from softunit.designs import DenseDesign, ScaledDesign, as_design
-from softunit.errors import InputError, NeedsError
+from softunit.errors import InputError
 from softunit.passes import Rows
 from softunit.penalties import Ridge, ScoreRidge
 from softunit.solution import Status
 from softunit.solvers import Newton, SketchedNewton
 from softunit.solvers.sketched_newton import SketchedState
-from softunit.units import Multinomial, SoftmaxSquares
-from tests.contracts.cases import simplex
+from softunit.units import Multinomial
 
 N, D = 4000, 5
 DEFAULT = SketchedNewton()
@@ -557,17 +556,6 @@ def test_a_warm_start_along_a_path_converges_to_its_own_optimum():
         assert found.converged
         assert found.value == pytest.approx(exact.value, rel=1e-12)
         x = found.x
-
-
-def test_a_unit_that_couples_rows_is_refused(rng):
-    problem = su.Problem(rng.standard_normal((30, 3)), SoftmaxSquares(), simplex(rng, 30))
-    sentence = (
-        "SketchedNewton samples rows, but SoftmaxSquares couples all rows. Newton,"
-        " GradientRegularizedNewton, LBFGS and GradientDescent would do."
-    )
-    for solver in ("sketched-newton", SketchedNewton()):
-        with pytest.raises(NeedsError, match=sentence):
-            su.minimize(problem, solver=solver)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from softunit._checks import near_names
 from softunit.errors import InputError
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.solvers.base import Solver
+from softunit.solvers.block_coordinate import BlockCoordinate
+from softunit.solvers.curvature_sample import sample_size
 from softunit.solvers.gradient_descent import GradientDescent
 from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewton
 from softunit.solvers.lbfgs import LBFGS
 from softunit.solvers.newton import Newton
 from softunit.solvers.sketched_newton import SketchedNewton
+from softunit.solvers.zeroth_order import ZerothOrder
 
 SMALL = 1000  # parameters up to which a formed Hessian may be the best way,
 SMALL_WORK = 2e6  # and n p^2 where forming it takes no time
+WIDE = 50  # columns from which the Hessian of coupled rows takes longer than two gradients
 
 SOLVERS: dict[str, Solver[Any]] = {
     "newton": Newton(),
@@ -25,6 +31,8 @@ SOLVERS: dict[str, Solver[Any]] = {
     "gradient-regularized-newton": GradientRegularizedNewton(),
     "lbfgs": LBFGS(),
     "gradient-descent": GradientDescent(),
+    "block-coordinate": BlockCoordinate(),
+    "zeroth-order": ZerothOrder(),
 }
 """Solvers by the names that estimators and the command line take, scikit-learn's among them."""
 
@@ -45,9 +53,9 @@ def check_solver(solver: object) -> None:
 def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
     """Return the solver for a name, for "auto", or the solver itself, its needs checked.
 
-    "auto" takes Newton for convex units whose Hessian is small, and SketchedNewton where rows are
-    independent and it is not; for units that are not convex gradient-regularised Newton while the
-    Hessian can be formed, and L-BFGS beyond.
+    "auto" takes SketchedNewton where forming Hessians takes long and rows may be sampled; else
+    Newton for convex units; for others gradient-regularised Newton while the Hessian can be
+    formed, and L-BFGS beyond.
 
     Raises
     ------
@@ -62,7 +70,9 @@ def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
     elif solver != "auto":
         chosen = SOLVERS[solver]
     elif problem.unit.bounds(problem.target, problem.weights).convex:
-        chosen = SketchedNewton() if _is_large(problem) else Newton(kind="exact")
+        chosen = SketchedNewton() if is_large(problem) else Newton(kind="exact")
+    elif problem.size <= FORM_LIMIT and is_large(problem):
+        chosen = SketchedNewton()
     elif problem.size <= FORM_LIMIT:
         chosen = GradientRegularizedNewton()
     else:
@@ -71,9 +81,12 @@ def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
     return chosen
 
 
-def _is_large(problem: Problem) -> bool:
+def is_large(problem: Problem) -> bool:
     """Return whether forming a Hessian takes longer than a few passes over rows that may sample."""
-    if not problem.unit.rowwise:
-        return False
     p, n = problem.size, problem.design.shape[0]
-    return p > SMALL or n * p * p > SMALL_WORK
+    unit, target, weights = problem.unit, problem.target, problem.weights
+    if unit.rowwise and unit.bounds(target, weights).convex:
+        return p > SMALL or n * p * p > SMALL_WORK
+    if len(problem.shape) > 1 or p < WIDE or 2 * sample_size(problem) >= n:
+        return False
+    return unit.curvature(np.zeros(n), target, weights).row_form() is not None

@@ -38,6 +38,18 @@ class Solver(ABC, Generic[S]):
         """Return x as the point to start from; a solver that samples may look at some rows only."""
         return problem.evaluate(x)
 
+    def refresh(self, problem: Problem, point: Point) -> Point:
+        """Return a point made afresh, before it is believed: on all rows and in float64."""
+        return problem.evaluate(point.x)
+
+    def gradient_scale(self, problem: Problem) -> float:
+        """Return what a gradient entry is divided by before it is compared with a tolerance."""
+        return problem.gradient_scale
+
+    def patience(self, problem: Problem) -> int:
+        """Return the iterations without any progress after which a run is at rounding level."""
+        return 5
+
     @abstractmethod
     def init(self, problem: Problem, point: Point) -> S:
         """Return the state at the start."""

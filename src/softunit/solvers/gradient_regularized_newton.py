@@ -16,6 +16,7 @@ from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.newton import fix_gauge
+from softunit.spectrum import column_squares, seen_gram
 
 MAX_TRIALS = 80
 MAX_RADIUS = 1e12
@@ -139,14 +140,14 @@ def _solve(matrix: Matrix, right: Vector) -> Vector | None:
 
 def _metric_factor(problem: Problem) -> Matrix:
     """Return L with L L' = Gram + penalty, lifted where the columns are collinear."""
-    n, d = problem.design.shape
+    d = problem.design.shape[1]
     if problem.unit.shift_invariant and not problem.unit.rowwise:
         # The unit is blind to a constant: measure the columns without their means.
-        gram = problem.design.gram(problem.unit.projection(n))
+        # Relative to the uncentred ones, so that rounding along a constant column stays rounding.
+        gram, lift = seen_gram(problem), 1e-10 * column_squares(problem)
     else:
         gram = problem.gram.copy()
-    # Relative to the uncentred columns, so that rounding along a constant column stays rounding.
-    lift = 1e-10 * np.diagonal(problem.gram)
+        lift = 1e-10 * np.diagonal(gram)
     gram[np.diag_indices(d)] += problem.ridge + np.where(lift > 0, lift, 1.0)
     factor = np.linalg.cholesky(gram)
     return np.asarray(

@@ -20,12 +20,14 @@ from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.ends import why_no_step
 from softunit.solvers.preconditioner import KroneckerPreconditioner
 from softunit.solvers.search import Search
+from softunit.spectrum import column_squares, is_blind
 
 FORM_WORK = 1e8  # n p^2 above which several columns of scores are cheaper by CG (measured)
 SMALL = 150  # parameters below which forming always pays
 
 
 SHORT, LONG = 0.05, 0.5  # steps that raise the damping, and that lower it
+SILENT = 1e-24  # of the largest curvature of a column, sizes made equal: below, it is rounding
 FIRST_DAMPING, LEAST_DAMPING = 1e-6, 1e-10
 
 
@@ -158,8 +160,14 @@ def fix_gauge(problem: Problem, hessian: Matrix) -> None:
     """Add curvature, in place, along constants across the columns of a free row of x.
 
     Nothing depends on them, and the gradient has no part along them, so the direction does not
-    change; only the factorisation becomes possible without a shift.
+    change; only the factorisation becomes possible without a shift. Likewise along columns that
+    are constant, where one softmax sees no constant: what their diagonal holds is rounding.
     """
+    if is_blind(problem):
+        size = column_squares(problem)
+        curved = np.abs(np.diagonal(hessian)) / np.where(size > 0, size, 1.0)
+        silent = (problem.ridge == 0) & (curved <= SILENT * curved.max(initial=0.0))
+        hessian[silent, silent] = curved.max(initial=0.0) * size[silent] + (size[silent] == 0)
     if not problem.gauge.any():
         return
     d, k = problem.shape

@@ -17,6 +17,7 @@ from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.class_grams import has_small_blocks
+from softunit.solvers.coupled_newton import CoupledNewton, CoupledState
 from softunit.solvers.memory import Inverse, Memory
 from softunit.solvers.newton import Newton, NewtonState
 from softunit.solvers.search import Search
@@ -80,7 +81,7 @@ class SketchedState:
 
 
 @dataclass(frozen=True)
-class SketchedNewton(Solver[SketchedState]):
+class SketchedNewton(Solver[SketchedState | CoupledState]):
     """Newton's method on growing samples, with a sampled Hessian and quasi-Newton memory.
 
     1. Start on a small random sample of the rows.  2. Multiply the gradient by an approximate
@@ -91,9 +92,13 @@ class SketchedNewton(Solver[SketchedState]):
     `growth`, until it is the whole.  5. Where all rows no longer get on, as with classes that
     nearly separate and leave curvature on few rows only, go on by `Newton` on all of them.
 
-    Almost all work is done on few rows; the whole is passed over a handful of times. Samples are
-    drawn by priority, so sorted rows, rows without weight and rows that outweigh all others are
-    met as they should be, and the design is not copied.
+    Where one column of scores couples all rows, or the loss is not convex, gradients are those of
+    all rows, and the Hessian A' D A is that of O(d log d) rows drawn by approximate leverage
+    scores, drawn anew where D has changed.
+
+    Else almost all work is done on few rows, and the whole is passed over a handful of times.
+    Samples are drawn by priority: sorted rows, rows without weight and rows that outweigh all
+    others are met as they should be, and the design is not copied.
 
     Parameters
     ----------
@@ -118,8 +123,8 @@ class SketchedNewton(Solver[SketchedState]):
 
     Notes
     -----
-    Sampled Hessians: arXiv 2304.10411 (with leverage scores); the growing samples, their
-    stopping rule and the combination are ours (docs/maths/sketched-newton).
+    Hessians sampled by leverage scores: arXiv 2304.10411; the growing samples, their stopping rule
+    and the combination are ours (docs/maths/sketched-newton).
     """
 
     growth: int = 8
@@ -128,7 +133,7 @@ class SketchedNewton(Solver[SketchedState]):
     max_cg: int = 30
     seed: int = 0
     search: Search = Search()
-    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature", "rows"})
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature"})
 
     def __post_init__(self) -> None:
         check_count("growth", self.growth, least=2)
@@ -139,13 +144,17 @@ class SketchedNewton(Solver[SketchedState]):
 
     def begin(self, problem: Problem, x: Array) -> Point:
         """Return x on the smallest sample if it is zero, else on all rows."""
+        if _couples(problem):
+            return problem.evaluate(x)
         plan = planned(problem, self)
         if x.any():
             return self._evaluate(plan, plan.last, x)
         return plan.first if plan.sound else problem.evaluate(x)
 
-    def init(self, problem: Problem, point: Point) -> SketchedState:
+    def init(self, problem: Problem, point: Point) -> SketchedState | CoupledState:
         """Return the state at the start; from a point on all rows, choose the first sample."""
+        if _couples(problem):
+            return self._coupled.init(problem, point)
         plan = planned(problem, self)
         memory = self._memory(problem)
         if (plan.last > 0 or not point.x.any()) and not plan.sound:
@@ -165,8 +174,12 @@ class SketchedNewton(Solver[SketchedState]):
             return replace(whole, inverse=inverse, memory=recalled, decrements=(left,))
         return SketchedState(sampled, plan, plan.last - 1, None, memory, enough=SETTLED * blur)
 
-    def step(self, problem: Problem, state: SketchedState) -> tuple[SketchedState, Status]:
+    def step(
+        self, problem: Problem, state: SketchedState | CoupledState
+    ) -> tuple[SketchedState | CoupledState, Status]:
         """Return the next state: one move, or the same point on a larger sample."""
+        if isinstance(state, CoupledState):
+            return self._coupled.step(problem, state)
         if state.point.share == 1.0 and state.stage < state.plan.last:
             state = self._on(state, state.plan.last, state.point)
         if state.newton is not None or self._crawls(state):  # 5.
@@ -192,6 +205,10 @@ class SketchedNewton(Solver[SketchedState]):
             if state.enough == 0:
                 state = replace(state, enough=self._enough(state, decrement))
         return self._moved(stage, state, direction)
+
+    @property
+    def _coupled(self) -> CoupledNewton:
+        return CoupledNewton(self.memory, self.seed, self.search)
 
     @staticmethod
     def _tired(state: SketchedState) -> bool:
@@ -314,3 +331,12 @@ class SketchedNewton(Solver[SketchedState]):
             return plan.coarse
         far = float(np.abs(point.gradient).max()) > COARSE
         return plan.coarse and far and not point.exact
+
+
+def _couples(problem: Problem) -> bool:
+    """Return whether samples of the rows would not stand for the whole, but those of a Hessian."""
+    if not problem.unit.rowwise:
+        return True
+    if problem.columns > 1:
+        return False
+    return not problem.unit.bounds(problem.target, problem.weights).convex
