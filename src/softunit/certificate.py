@@ -10,9 +10,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from softunit._checks import check_positive
 from softunit.errors import InputError
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.proofs import Proofs, Statement
+from softunit.theory import LocalTheory, local_theory
 
 __all__ = ["Certificate", "Effort", "Statement", "at_optimum", "certify"]
 
@@ -57,6 +59,9 @@ class Certificate:
     unique : bool or None
         Whether the optimum is unique (scores up to a constant); None where not known.
     statements : tuple of Statement
+    theory : LocalTheory or None
+        The papers' local theory beside what was measured; None where it does not apply or the
+        effort was "quick".
     """
 
     value: float
@@ -68,15 +73,16 @@ class Certificate:
     newton_decrement: float
     unique: bool | None
     statements: tuple[Statement, ...]
+    theory: LocalTheory | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers, strings and lists; nan and infinity become None."""
         out: dict[str, object] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                value = None
-            out[item.name] = value
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                value = {name: _plain(number) for name, number in vars(value).items()}
+            out[item.name] = _plain(value)
         out["statements"] = [dataclasses.asdict(s) for s in self.statements]
         return out
 
@@ -84,18 +90,33 @@ class Certificate:
         return "\n".join(str(statement) for statement in self.statements)
 
 
+def _plain(value: object) -> object:
+    """Return None for a number that JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def at_optimum(certificate: Certificate) -> bool:
     """Return whether the value is proved to be at its optimum up to rounding."""
     return certificate.gap_bound <= AT_OPTIMUM * (1 + abs(certificate.value))
 
 
-def certify(problem: Problem, x: npt.ArrayLike, *, effort: Effort = "full") -> Certificate:
+def certify(
+    problem: Problem,
+    x: npt.ArrayLike,
+    *,
+    effort: Effort = "full",
+    radius: float | None = None,
+    start: npt.ArrayLike | None = None,
+    eps: float = 1e-8,
+) -> Certificate:
     """Return what can be said about a point: how far it is from the optimum, and why.
 
     1. Value and gradient.  2. Where ridge holds all but a few parameters, minimise over the free
     ones and use gap <= |grad|^2 / (2 mu).  3. Where the Hessian can be formed, its eigenvalues give
     the Newton decrement and a gap bound by self-concordance (convex) or by the Lipschitz constant
-    of the Hessian (near a local minimum).  4. The smallest bound counts.
+    of the Hessian (near a local minimum).  4. The smallest bound counts.  5. With full effort, for
+    one column of scores: the papers' condition on w, their Lipschitz constant and region of
+    convergence, and beside them those measured at the point (`Certificate.theory`).
 
     Parameters
     ----------
@@ -104,6 +125,12 @@ def certify(problem: Problem, x: npt.ArrayLike, *, effort: Effort = "full") -> C
     effort : {"quick", "full"}, default "full"
         "quick" forms the Hessian only for a few hundred parameters, "full" up to 2,000 (and n p^2
         up to 5e10, a second or two), with the Newton decrement by conjugate gradients beyond.
+    radius : float or None, default None
+        R, the papers' bound on |A| and |x|; None takes what they are.
+    start : array_like of the shape of x, or None, default None
+        x0 from which the papers' theory predicts the number of iterations; None means zero.
+    eps : float, default 1e-8
+        Distance to the optimum at which that prediction ends.
 
     Returns
     -------
@@ -112,25 +139,37 @@ def certify(problem: Problem, x: npt.ArrayLike, *, effort: Effort = "full") -> C
     Raises
     ------
     InputError
-        If x has the wrong shape or holds NaN or infinity.
+        If x or start has the wrong shape or holds NaN or infinity, or a number is not positive.
     """
     if not isinstance(problem, Problem):
         raise InputError(f"`problem` must be a softunit Problem; got {type(problem).__name__}.")
     if effort not in ("quick", "full"):
         raise InputError(f"`effort` must be 'quick' or 'full'; got {effort!r}.")
+    for name, number in (("radius", radius), ("eps", eps)):
+        if number is not None:
+            check_positive(name, number)
+    begin = None if start is None else _checked(problem, start)
     point = problem.evaluate(_checked(problem, x))
     draft = Proofs(problem, point)
     draft.describe()
-    if draft.bounds.convex and problem.unit.rowwise:
-        draft.ridge_bound()
-    elif not problem.unit.rowwise:
+    if problem.unit.relative or not problem.unit.rowwise:
         draft.global_bound()
+    elif draft.bounds.convex:
+        draft.ridge_bound()
     limit, work = (FORM_LIMIT, FORM_WORK) if effort == "full" else (QUICK_LIMIT, QUICK_WORK)
     if problem.size <= limit and problem.design.shape[0] * problem.size**2 <= work:
         draft.spectral_bounds()
     else:
         draft.beyond_spectrum(effort)
-    return _finished(draft)
+    certificate = _finished(draft)
+    if effort == "quick" or draft.hessian is None or len(problem.shape) > 1:
+        return certificate
+    if problem.unit.rowwise and not problem.unit.relative:
+        return certificate  # a mean over samples, which the papers' theory is not about
+    theory = local_theory(problem, point, draft.hessian, radius=radius, start=begin, eps=eps)
+    told = (Statement(text, proved) for text, proved in theory.sentences())
+    *facts, last = certificate.statements
+    return dataclasses.replace(certificate, theory=theory, statements=(*facts, *told, last))
 
 
 def _checked(problem: Problem, x: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.preconditioner import KroneckerPreconditioner
-from softunit.spectrum import Metric, Spectrum, concordant_gap, constant_gap
+from softunit.spectrum import Metric, Spectrum, concordant_gap, constant_gap, least_hessian
 
 FREE_LIMIT = 300
 """Unpenalised parameters up to which the ridge bound minimises over them exactly."""
@@ -54,13 +54,15 @@ class Proofs:
         self.gap_proved = True
         self.convexity, self.decrement = 0.0, math.nan
         self.unique: bool | None = None
+        self.hessian: Matrix | None = None
         self.statements: list[Statement] = []
 
     def _rounding(self) -> float:
         """Return what float64 may have made of the value, scores magnified by exponentials."""
         value, growth = abs(self.point.value), 16 * EPS * (4 + self.reach)
-        if self.problem.unit.rowwise or self.bounds.convex:
-            mass = 1.0 if self.problem.unit.rowwise else float(np.abs(self.problem.target).sum())
+        unit = self.problem.unit
+        if not unit.relative and (unit.rowwise or self.bounds.convex):
+            mass = 1.0 if unit.rowwise else float(np.abs(self.problem.target).sum())
             return growth * (value + mass)
         # A sum of squared residuals: each residual is off by rounding of the target's size.
         off = growth * (1 + float(np.linalg.norm(self.problem.target)))
@@ -73,7 +75,10 @@ class Proofs:
     def describe(self) -> None:
         """State the value and the gradient."""
         norm = self.problem.gradient_norm(self.point.gradient)
-        scaled = "" if self.problem.unit.rowwise else " (relative to the gradient at zero)"
+        unit = self.problem.unit
+        scaled = "" if unit.rowwise else " (relative to the gradient at zero)"
+        if unit.relative:
+            scaled = " (relative to its terms where the target is met)"
         self.say(
             f"the objective is {self.point.value:.10g} and the largest entry of its gradient is"
             f" {norm:.2e}{scaled}, recomputed at this point."
@@ -143,10 +148,9 @@ class Proofs:
                 f"no point has a smaller loss than {self.bounds.lower:.4g}, so the value is within"
                 f" {gap:.2e} of the global optimum."
             )
-        floor = float(problem.score_ridge.min()) + self.bounds.lowest
-        if floor == -math.inf or (floor < 0 and not problem.ridge.all()):
+        matrix = least_hessian(problem, self.bounds)
+        if matrix is None:
             return
-        matrix = floor * problem.gram + np.diag(problem.ridge)
         eigenvalues = np.linalg.eigvalsh(matrix)
         least = float(eigenvalues[0])
         if least <= len(matrix) * EPS * float(eigenvalues[-1]):
@@ -166,7 +170,7 @@ class Proofs:
         metric = Metric.of(self.problem)
         self.note_rank(metric)
         spectrum = Spectrum.at(self.problem, self.point, metric, reach=self.reach)
-        self.decrement = spectrum.decrement
+        self.decrement, self.hessian = spectrum.decrement, spectrum.hessian
         if not spectrum.proved_smallest > 0:
             self.say(
                 "the Hessian at this point is not positive definite beyond rounding: its smallest"
@@ -185,7 +189,7 @@ class Proofs:
             return
         if self.bounds.convex and math.isfinite(self.bounds.concordance):
             self.concordant(spectrum)
-        elif math.isfinite(self.bounds.lipschitz):
+        elif self.problem.columns == 1:
             self.kantorovich(spectrum)
 
     def concordant(self, spectrum: Spectrum) -> None:
@@ -215,7 +219,14 @@ class Proofs:
         """Prove a local minimiser nearby by Newton-Kantorovich, in the metric of the columns."""
         metric, low = spectrum.metric, spectrum.proved_smallest
         norm = metric.dual_norm(self.point.gradient) + spectrum.gradient_error
-        h = self.bounds.lipschitz * norm / low**2
+        z = self.problem.scores(self.point.x) if self.point.scores is None else self.point.scores
+        # All that Kantorovich's ball holds is as near as this, in scores.
+        lipschitz = self.problem.unit.lipschitz_near(
+            z, self.problem.target, 2 * norm / low, self.problem.weights
+        )
+        if not math.isfinite(lipschitz):
+            return
+        h = lipschitz * norm / low**2
         if not h <= 0.5:
             self.say(
                 f"the point is outside Newton's region (Kantorovich's number {h:.2g} > 1/2): no"
@@ -227,7 +238,7 @@ class Proofs:
         self.local = (norm * norm / (2 * left) if left > 0 else math.inf) + self.rounding
         self.say(
             f"the point lies inside Newton's region (Kantorovich's number {h:.2g} <= 1/2, Lipschitz"
-            f" constant {self.bounds.lipschitz:.4g}): a strict local minimiser lies nearby and the"
+            f" constant {lipschitz:.4g}): a strict local minimiser lies nearby and the"
             f" value is within {self.local:.2e} of it.",
             proved=not metric.collinear,
         )
