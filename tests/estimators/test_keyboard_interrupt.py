@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 import softunit as su
 from softunit.designs import DenseDesign
 from softunit.errors import InputError, NotConvergedError
-from softunit.estimators import _softmax_phases
+from softunit.estimators._descents import interrupted
 from softunit.solution import Status
 
 X, Y = load_iris(return_X_y=True)
@@ -151,7 +151,7 @@ def test_the_regressor_raises_by_itself(monkeypatch, rng):
     interrupted_at(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         su.SoftmaxRegressor(ridge=1e-3).fit(*regression(rng))
-    assert not _softmax_phases._cut(su.minimize(problem(), max_iter=1))
+    assert not interrupted(su.minimize(problem(), max_iter=1))
 
 
 def test_a_search_chooses_among_what_is_scored(monkeypatch):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.linalg import lstsq
 
 from softunit._numeric import EPS, ShiftedCholesky, softmax
 from softunit._progress import Tick
-from softunit._typing import Array, Vector
-from softunit.estimators._continued import joined
+from softunit._typing import Vector
+from softunit.estimators._descents import Descents, interrupted
 from softunit.estimators._objective import Settings
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
-from softunit.solution import Solution, Status
+from softunit.solution import Solution
 from softunit.solvers import Newton
+from softunit.spectrum import seen_gram
 from softunit.units import SoftmaxCrossEntropy
 
 CONVEX_ITER = 50  # the convex phase runs to rounding, or so far: it only finds the basin
-POLISH_ITER = 30
-POLISH = 1e-4  # of tol: Newton's last steps are nearly free and settle flat directions
+NEAR = 1e-3  # largest entry of its gradient, relative, where a digit costs passes over A
+FEW = 4  # rows for each column that tell whether a linear solve may meet the target
+LOOSE = 1e-6  # of their range: what it may leave there
 EXACT = 1e-9  # largest |log softmax(Ax) - log b| of a target that is met
 
 
@@ -42,26 +45,33 @@ class Phases:
     settings: Settings
     tick: Tick
 
+    @cached_property
+    def _descents(self) -> Descents:
+        return Descents(self.problem, self.settings, self.tick)
+
     def run(self) -> tuple[Solution, ...]:
         """Return the solutions of all phases, the answer last.
 
         1. Where log b is a combination of the columns plus a constant, one linear solve meets the
         target.  2. Else the convex cross-entropy from zero, then the objective from its end.
         3. Where the target is not met, the objective from zero as well.  4. The better of both is
-        polished by Newton's method.  An interrupt ends it at the best point so far.
+        polished by Newton's method.  Where A is large and the solver "auto", the cross-entropy is
+        minimised to a few digits only, and 3. and 4. are left out.  An interrupt ends it at the
+        best point so far.
         """
+        descents = self._descents
         exact = self._linear_solve()
         if exact is not None:
-            return (self._descend(exact),)
+            return (descents.descend(exact),)
         runs, ends = [], []
         convex = self._convex()
         if convex is not None:
             runs.append(convex)
-            ends.append(self._descend(convex.x, after=convex))
-        if not ends or not (_cut(ends[-1]) or self._met(ends[-1])):
-            ends.append(self._descend(None))
+            ends.append(descents.descend(convex.x, cut=interrupted(convex)))
+        if not ends or not (descents.large or interrupted(ends[-1]) or self._met(ends[-1])):
+            ends.append(descents.descend(None))
         best = min(ends, key=lambda end: (end.value, not end.converged))
-        last = best if _cut(ends[-1]) else self._polished(best)
+        last = best if interrupted(ends[-1]) else descents.polished(best)
         return (*runs, *(end for end in ends if end is not best), last)
 
     def _linear_solve(self) -> Vector | None:
@@ -73,7 +83,9 @@ class Phases:
         if abs(float(b.sum()) - 1.0) > EXACT:
             return None
         logs = np.log(b)
-        factor = ShiftedCholesky(problem.gram.copy())
+        if not self._spanned(logs):
+            return None
+        factor = ShiftedCholesky(seen_gram(problem))
         x = np.zeros(problem.shape)
         residual = logs - logs.mean()
         for _ in range(4):  # iterative refinement: the Gram squares the condition number
@@ -81,6 +93,17 @@ class Phases:
             misfit = logs - problem.scores(x)
             residual = misfit - misfit.mean()
         return x if float(np.abs(residual).max()) <= EXACT else None
+
+    def _spanned(self, logs: Vector) -> bool:
+        """Return whether a few rows leave it open that logs lies in the span of A and 1."""
+        n, d = self.problem.design.shape
+        if n <= 4 * FEW * d:
+            return True
+        rows = np.random.default_rng(0).choice(n, FEW * d, replace=False)
+        few = np.column_stack([self.problem.design.rows(rows).toarray(), np.ones(len(rows))])
+        x = lstsq(few, logs[rows], check_finite=False)[0]
+        spread = float(np.ptp(logs[rows])) or 1.0
+        return float(np.abs(few @ x - logs[rows]).max()) <= LOOSE * spread
 
     def _convex(self) -> Solution | None:
         b = np.maximum(self.problem.target, 0.0)
@@ -91,47 +114,12 @@ class Phases:
         )
         return minimize(
             convex,
-            solver=Newton(kind="exact"),
-            tol=0.0,
+            solver="auto" if self._descents.large else Newton(kind="exact"),
+            tol=NEAR if self._descents.large else 0.0,
             max_iter=CONVEX_ITER,
             keyboard_interrupt=self.settings.keyboard_interrupt,
         )
 
-    def _descend(self, x0: Array | None, after: Solution | None = None) -> Solution:
-        """Return the minimum from x0; x0 itself where the run before it was interrupted."""
-        cut = after is not None and _cut(after)
-        end = minimize(
-            self.problem,
-            x0,
-            solver=self.settings.solver,
-            tol=self.settings.tol,
-            max_iter=0 if cut else self.settings.max_iter,
-            callback=lambda record, point: self.tick(record),
-            keyboard_interrupt=self.settings.keyboard_interrupt,
-        )
-        if cut and not end.converged:
-            return dataclasses.replace(end, status=Status.INTERRUPTED)
-        return end
-
     def _met(self, end: Solution) -> bool:
         f = softmax(self.problem.scores(end.x))
         return end.converged and float(np.abs(f - self.problem.target).max()) <= 64 * EPS
-
-    def _polished(self, best: Solution) -> Solution:
-        if self.settings.solver != "auto" or not best.converged:
-            return best
-        last = minimize(
-            self.problem,
-            best.x,
-            solver=Newton(kind="exact"),
-            tol=POLISH * self.settings.tol,
-            max_iter=POLISH_ITER,
-            keyboard_interrupt=self.settings.keyboard_interrupt,
-        )
-        if last.value > best.value or last.gradient_norm > self.settings.tol:
-            return best
-        return joined(best, last)
-
-
-def _cut(run: Solution) -> bool:
-    return run.status is Status.INTERRUPTED

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from softunit._checks import check_choice, check_switch
 from softunit._numeric import softmax
 from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.errors import InputError, SoftunitWarning
 from softunit.estimators._data import checked_x
+from softunit.estimators._descents import Descents
 from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
 from softunit.estimators._unit_regressor import UnitRegressor
@@ -20,6 +24,7 @@ from softunit.problem import Problem
 from softunit.run import Interrupt
 from softunit.solution import Solution
 from softunit.solvers import Solver
+from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import SoftmaxSquares
 
 
@@ -52,6 +57,15 @@ class SoftmaxRegressor(UnitRegressor):
         For the objective; "auto" is gradient-regularised Newton up to 2,000 columns.
     max_iter : int, default 200
         Of each phase.
+    normalise : bool, default False
+        Whether b is divided by its sum before anything else, as counts and amounts ask for. It
+        must then be nonnegative.
+    fidelity : {"auto", "paper"}, default "auto"
+        "paper" runs the paper's algorithm as printed, its sign slip mended: full Newton steps from
+        zero on a Hessian of rows sampled by leverage scores, no line search. It needs the paper's
+        w; `solver` is not used.
+    random_state : int, RandomState or None, default 0
+        Draws the paper's samples.
     verbose : int, default 0
         1 shows a progress line on work over two seconds, on a terminal.
     keyboard_interrupt : {"raise", "return"}, default "raise"
@@ -90,6 +104,9 @@ class SoftmaxRegressor(UnitRegressor):
         tol: float = 1e-10,
         solver: str | Solver[Any] = "auto",
         max_iter: int = 200,
+        normalise: bool = False,
+        fidelity: Literal["auto", "paper"] = "auto",
+        random_state: Any = 0,
         verbose: int = 0,
         keyboard_interrupt: Interrupt = "raise",
     ) -> None:
@@ -98,6 +115,9 @@ class SoftmaxRegressor(UnitRegressor):
         self.tol = tol
         self.solver = solver
         self.max_iter = max_iter
+        self.normalise = normalise
+        self.fidelity = fidelity
+        self.random_state = random_state
         self.verbose = verbose
         self.keyboard_interrupt = keyboard_interrupt
 
@@ -135,8 +155,17 @@ class SoftmaxRegressor(UnitRegressor):
     def _unit(self, n: int) -> SoftmaxSquares:
         return SoftmaxSquares()
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_switch("normalise", self.normalise)
+        check_choice("fidelity", self.fidelity, ("auto", "paper"))
+
     def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
-        return Phases(problem, settings, tick).run()
+        if self.fidelity == "auto":
+            return Phases(problem, settings, tick).run()
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        paper = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
+        return (Descents(problem, paper, tick).descend(None),)
 
     def _checked_target(self, y: Any, n: int) -> Vector:
         if n < 2:
@@ -144,13 +173,26 @@ class SoftmaxRegressor(UnitRegressor):
                 f"one softmax over {n} row is always 1 (n_samples = 1): A needs at least two."
             )
         b = super()._checked_target(y, n)
+        if self.normalise:
+            b = _normalised(b)
         total, low = float(b.sum()), float(b.min())
         if low < 0 or abs(total - 1) > 1e-6:
             warnings.warn(
                 f"the target b is not a distribution: its sum is {total:.6g} and its least entry"
                 f" {low:.3g}. No softmax can meet it; at least {(1 - total) ** 2 / (2 * n):.3g} of"
-                " the loss is irreducible. Divide b by its sum if it holds counts or amounts.",
+                " the loss is irreducible. For counts or amounts set `normalise=True`: b is then"
+                " divided by its sum.",
                 SoftunitWarning,
                 stacklevel=5,
             )
         return b
+
+
+def _normalised(b: Vector) -> Vector:
+    low, total = int(np.argmin(b)), float(b.sum())
+    if b[low] < 0 or not 0 < total < np.inf:
+        raise InputError(
+            "`normalise` divides the target b by its sum, which asks for entries >= 0 that are not"
+            f" all zero; the least is {b[low]:.6g} in row {low}, and the sum is {total:.6g}."
+        )
+    return np.asarray(b / total)
