@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from tests.contracts import cases
+from tests.contracts import cases, sketch_cases
 from tests.meta.source import PUBLIC, load
 
 # Each room's interface, and the table that holds a row for each class that keeps it.
@@ -15,6 +15,7 @@ TABLES = {
     "designs": ("Design", cases.DESIGNS),
     "solvers": ("Solver", cases.SOLVERS),
     "penalties": ("Penalty", cases.PENALTIES),
+    "sketches": ("Sketch", sketch_cases.SKETCHES),
 }
 
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from softunit.cli.bench import bench
 from softunit.cli.certify import certify
+from softunit.cli.claims import claims
 from softunit.cli.demo import demo
 from softunit.cli.exits import (
     PIPE_CLOSED,
@@ -20,7 +21,8 @@ from softunit.cli.exits import (
     said,
     usage_sentence,
 )
-from softunit.cli.fit import fit
+from softunit.cli.fit import HELP, fit
+from softunit.cli.panels import PanelledCommand
 from softunit.cli.predict import predict
 from softunit.cli.screen import complain
 from softunit.errors import InputError
@@ -104,8 +106,10 @@ def start(
         raise typer.Exit()
 
 
-for command in (fit, predict, certify, demo, bench):
+app.command(cls=PanelledCommand, help=HELP)(fit)
+for command in (predict, certify, demo, bench):
     app.command()(command)
+app.add_typer(claims, name="claims", cls=Commands)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -51,7 +51,7 @@ def write_html(path: str | Path, summary: FitSummary) -> None:
 def render_html(summary: FitSummary) -> str:
     """Return the report of a fit as the text of one HTML file; the same fit, the same text."""
     return (
-        _environment()
+        page_environment()
         .get_template("template.html")
         .render(
             summary=summary,
@@ -95,8 +95,19 @@ def _short(name: object) -> str:
     return shorten(plain(name), 14)
 
 
-def _environment() -> jinja2.Environment:
-    """Return the templates of this package; everything printed is made plain and escaped."""
+def page_environment(*packages: str) -> jinja2.Environment:
+    """Return the templates of the reports; everything printed is made plain and escaped.
+
+    Parameters
+    ----------
+    *packages : str
+        More packages with templates, looked at first.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 is not installed.
+    """
     try:
         import jinja2
         from markupsafe import Markup
@@ -108,7 +119,9 @@ def _environment() -> jinja2.Environment:
         return value if isinstance(value, Markup) else plain(value)
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("softunit.report", ""),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(package, "") for package in (*packages, "softunit.report")]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=finalize,

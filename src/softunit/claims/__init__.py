@@ -1,0 +1,72 @@
+"""Claims of papers, turned into programs that anyone can run.
+
+To add one: a file with a constant `CLAIM`, and here one import and one word in `CLAIMS`.
+"""
+
+from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Series
+from softunit.claims.block_coordinate import CLAIM as BLOCK_COORDINATE
+from softunit.claims.gradient_normalized_smoothness import CLAIM as GRADIENT_SMOOTHNESS
+from softunit.claims.hyperbolic import CLAIM as HYPERBOLIC
+from softunit.claims.in_context import CLAIM as IN_CONTEXT
+from softunit.claims.leverage_scores import CLAIM as LEVERAGE_SCORES
+from softunit.claims.linf_regression import CLAIM as LINF_REGRESSION
+from softunit.claims.outcome import Outcome, measure, measure_all
+from softunit.claims.registry import chosen, in_order
+from softunit.claims.softmax_regression import CLAIM as SOFTMAX_REGRESSION
+from softunit.claims.two_layer import CLAIM as TWO_LAYER
+from softunit.claims.zeroth_order import CLAIM as ZEROTH_ORDER
+
+CLAIMS: tuple[Claim, ...] = in_order(
+    BLOCK_COORDINATE,
+    GRADIENT_SMOOTHNESS,
+    HYPERBOLIC,
+    IN_CONTEXT,
+    LEVERAGE_SCORES,
+    LINF_REGRESSION,
+    SOFTMAX_REGRESSION,
+    TWO_LAYER,
+    ZEROTH_ORDER,
+)
+"""All claims, sorted by id."""
+
+
+def run(identity: str, effort: Effort | None = None) -> Outcome:
+    """Measure the claim of this id.
+
+    Parameters
+    ----------
+    identity : str
+        As "0.4"; `CLAIMS` has them all.
+    effort : Effort, optional
+        Seed and share of the full size; by default seed 0 at full size.
+
+    Returns
+    -------
+    Outcome
+        With `verdict`, the findings in `evidence`, and the seconds it took. A claim that turns out
+        false is a verdict, and so is a measurement that breaks off.
+
+    Raises
+    ------
+    InputError
+        If there is no such claim.
+    """
+    (claim,) = chosen([identity], CLAIMS)
+    return measure(claim, Effort() if effort is None else effort)
+
+
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "Effort",
+    "Evidence",
+    "Finding",
+    "Outcome",
+    "Picture",
+    "Series",
+    "chosen",
+    "in_order",
+    "measure",
+    "measure_all",
+    "run",
+]
