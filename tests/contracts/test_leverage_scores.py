@@ -131,6 +131,9 @@ def test_what_is_not_finite_is_refused_by_steps():
 def test_rank_does_not_go_by_the_size_of_columns(rng):
     a = rng.standard_normal((9, 3)) * np.array([1e9, 1.0, 1e-9])
     assert Span.of(a).rank == 3
+    close = a[:, 1] + 1e-6 * rng.standard_normal(9)
+    assert Span.of(np.column_stack([a, close])).rank == 4
+    assert Span.of(np.column_stack([a, a[:, 1] - 3 * a[:, 0]])).rank == 3
     wide = Span.of(rng.standard_normal((3, 5)))
     assert wide.rank == 3
     assert wide.null.shape == (5, 2)

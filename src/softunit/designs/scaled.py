@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softunit._checks import check_vector
+from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import BlockRows, Diagonal, WeightedRows
 from softunit.designs.base import Design
@@ -194,6 +195,20 @@ class ScaledDesign(Design):
         if self.intercept:
             mean, variance = np.append(mean, 1.0), np.append(variance, 0.0)
         return mean, variance
+
+    def abs_rmatvec(self, g: Vector) -> Vector:
+        """Return |A|' g for g >= 0: scaling is applied to the sums, not to the entries."""
+        centre = 0.0 if self.centre is None else self.centre
+
+        def part(block: tuple[slice, Design]) -> tuple[Vector]:
+            moved = block[1].toarray() - centre
+            return (g[block[0]] @ np.abs(moved, out=moved),)
+
+        inner = self.inner
+        plain = self.centre is None
+        sums = inner.abs_rmatvec(g) if plain else add_up(part, list(inner.blocks()))[0]
+        out = sums / self.scale
+        return np.append(out, g.sum()) if self.intercept else np.asarray(out)
 
     def abs_matvec(self, x: Array) -> Array:
         """Return |A| (x/s) + |m|'(x/s) + x_0 for x >= 0: each term of `matvec` by its size."""

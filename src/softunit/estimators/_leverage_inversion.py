@@ -124,7 +124,7 @@ class Inversion:
                 "the prior x0 meets the scores better than what the stages lead to: the polish"
                 f" starts there{self.remarks.where(part)}."
             )
-            return prior
+            return np.asarray(prior)
         return _on_ray(b, z, prior) if ray else z
 
     def _signed(self, retrieval: Retrieval, prior: Vector | None) -> Answer:

@@ -13,6 +13,7 @@ from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.estimators._descents import Descents, interrupted
 from softunit.estimators._objective import Settings
+from softunit.penalties import Ridge
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
 from softunit.solution import Solution
@@ -22,6 +23,7 @@ from softunit.units import SoftmaxCrossEntropy
 
 CONVEX_ITER = 50  # the convex phase runs to rounding, or so far: it only finds the basin
 NEAR = 1e-3  # largest entry of its gradient, relative, where a digit costs passes over A
+CONVEX_ROWS, CONVEX_SHARE = 40, 0.06  # per column and of all rows: what it is then taken over
 FEW = 4  # rows for each column that tell whether a linear solve may meet the target
 LOOSE = 1e-6  # of their range: what it may leave there
 EXACT = 1e-9  # largest |log softmax(Ax) - log b| of a target that is met
@@ -56,8 +58,8 @@ class Phases:
         target.  2. Else the convex cross-entropy from zero, then the objective from its end.
         3. Where the target is not met, the objective from zero as well.  4. The better of both is
         polished by Newton's method.  Where A is large and the solver "auto", the cross-entropy is
-        minimised to a few digits only, and 3. and 4. are left out.  An interrupt ends it at the
-        best point so far.
+        that of some rows, minimised to a few digits, and 3. and 4. are left out.  An interrupt
+        ends it at the best point so far.
         """
         descents = self._descents
         exact = self._linear_solve()
@@ -92,6 +94,8 @@ class Phases:
             x = x + factor.solve(problem.design.rmatvec(residual))
             misfit = logs - problem.scores(x)
             residual = misfit - misfit.mean()
+            if float(np.abs(residual).max()) <= 8 * EPS * float(np.abs(logs).max()):
+                break
         return x if float(np.abs(residual).max()) <= EXACT else None
 
     def _spanned(self, logs: Vector) -> bool:
@@ -109,15 +113,40 @@ class Phases:
         b = np.maximum(self.problem.target, 0.0)
         if not b.any():
             return None
-        convex = Problem(
-            self.problem.design, SoftmaxCrossEntropy(), b / b.sum(), self.problem.penalties
-        )
+        large = self._descents.large
+        # An offset would be penalised with the scores: there all rows must do.
+        few = large and not self.problem.score_ridge.any()
         return minimize(
-            convex,
-            solver="auto" if self._descents.large else Newton(kind="exact"),
-            tol=NEAR if self._descents.large else 0.0,
+            self._sampled(b / b.sum()) if few else self._cross_entropy(b / b.sum()),
+            solver="auto" if large and not few else Newton(kind="exact"),
+            tol=NEAR if large else 0.0,
             max_iter=CONVEX_ITER,
             keyboard_interrupt=self.settings.keyboard_interrupt,
+        )
+
+    def _cross_entropy(self, b: Vector) -> Problem:
+        return Problem(self.problem.design, SoftmaxCrossEntropy(), b, self.problem.penalties)
+
+    def _sampled(self, b: Vector) -> Problem:
+        """Return the cross-entropy of some rows, which stands for that of all.
+
+        A row is drawn with a chance that goes by its target and at random, and counts as one over
+        that chance: log(1 / chance) is added to its score, and its target is divided by it.
+        """
+        whole = self.problem
+        n, d = whole.design.shape
+        rows = max(CONVEX_ROWS * d, int(CONVEX_SHARE * n))
+        if 2 * rows >= n:
+            return self._cross_entropy(b)
+        chance = np.minimum(1.0, rows * (b + 1.0 / n) / 2)
+        index = np.flatnonzero(np.random.default_rng(0).random(n) < chance)
+        kept = chance[index]
+        return Problem(
+            whole.design.rows(index),
+            SoftmaxCrossEntropy(),
+            b[index] / kept / float((b[index] / kept).sum()),
+            Ridge(whole.ridge),
+            offset=-np.log(kept),
         )
 
     def _met(self, end: Solution) -> bool:
