@@ -68,8 +68,8 @@ class Ridge(Penalty):
 
     Notes
     -----
-    The loss of a rowwise unit is a mean, so scikit-learn's C with n unit weights is
-    strength = 1 / (C n).
+    The loss of `Multinomial` is a mean, so scikit-learn's C with n unit weights is
+    strength = 1 / (C n). Losses of the regression units are sums.
     """
 
     strength: float | Vector

@@ -46,7 +46,8 @@ def minimize(
     The run has converged when the largest absolute entry of the gradient is at most `tol`. For
     rowwise units that is the gradient of the *mean* objective, in the coordinates of the input's
     columns. Units that couple all rows have no natural mean: there the entry is divided by the
-    largest entry of |A|' |g_z(0)|, so that neither n nor the scale of the target matters.
+    largest entry of |A|' |g_z(0)|, so that neither n nor the scale of the target matters; for exp,
+    cosh and sinh, whose papers minimise a sum, by that of |A|' |u'(z) b| where u(z) = b.
 
     Parameters
     ----------

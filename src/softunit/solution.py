@@ -131,7 +131,7 @@ class Solution:
         The best point found.
     value : float
         The objective there: mean loss plus penalty for rowwise units, the loss itself plus
-        penalty for units that couple all rows.
+        penalty for units that couple all rows and for exp, cosh and sinh.
     gradient_norm : float
         What was compared with `tol`; see `softunit.minimize`.
     status : Status

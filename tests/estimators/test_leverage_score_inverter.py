@@ -163,9 +163,15 @@ def test_b_in_the_range_leaves_a_ray(zero, rng):
     cosine = abs(away @ true) / np.linalg.norm(away) / np.linalg.norm(true)
     assert cosine == pytest.approx(1.0, abs=1e-10)
     assert model.certificate_.unique is False
+    size = np.linalg.norm(a @ base) or np.sqrt(40)
+    assert np.linalg.norm(a @ away) == pytest.approx(size, rel=1e-10)
     with pytest.warns(NotUniqueWarning, match="b lies in the range"):
         model.fit(a, sigma, a @ base, x0=x)
     assert error(model, x) <= 1e-8
+    beside = x + 1e-3 * rng.standard_normal(4)
+    with pytest.warns(NotUniqueWarning, match="b lies in the range"):
+        model.fit(a, sigma, a @ base, x0=beside)
+    assert np.linalg.norm(model.coef_ - x) <= 2 * np.linalg.norm(beside - x)
 
 
 def test_parts_that_share_no_column_are_solved_one_by_one(rng):

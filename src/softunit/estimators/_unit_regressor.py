@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -57,8 +57,10 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
     verbose: int
     keyboard_interrupt: Any
 
-    blind: ClassVar[bool] = False
-    """Whether the unit does not see a constant added to all scores."""
+    @property
+    def _blind(self) -> bool:
+        """Whether the unit does not see a constant added to all scores."""
+        return False
 
     @abstractmethod
     def _unit(self, n: int) -> Unit:
@@ -133,7 +135,7 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
     def _problem(self, a: Any, b: Vector, weights: Vector | None) -> Problem:
         """Return the objective in scaled columns, centred too where nothing sees that."""
         n = a.shape[0]
-        centre = self.blind and not np.any(self._score_weights(n))
+        centre = self._blind and not np.any(self._score_weights(n))
         design = conditioned(as_design(a), intercept=False, centre=centre, ridge=0.0)
         penalties = (scaled_ridge(design, self.ridge), ScoreRidge(self._score_weights(n)))
         return Problem(design, self._unit(n), b, penalties, weights=weights)

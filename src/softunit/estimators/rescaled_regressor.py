@@ -150,8 +150,7 @@ class RescaledRegressor(UnitRegressor):
         self.keyboard_interrupt = keyboard_interrupt
 
     @property
-    def blind(self) -> bool:  # type: ignore[override]
-        """Whether the unit does not see a constant added to all scores."""
+    def _blind(self) -> bool:
         return self.unit == "exp" and self.gauge is not None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

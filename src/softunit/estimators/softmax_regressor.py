@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -94,8 +94,6 @@ class SoftmaxRegressor(UnitRegressor):
     Source: Deng, Li, Song, arXiv 2304.10411; why these phases: docs/maths/softmax-squares.
     """
 
-    blind: ClassVar[bool] = True
-
     def __init__(
         self,
         w: Any = 0.0,
@@ -151,6 +149,10 @@ class SoftmaxRegressor(UnitRegressor):
         """Return softmax(A x) over the rows given, shape (n,): it sums to one."""
         check_is_fitted(self)
         return softmax(np.asarray(checked_x(self, X, reset=False) @ self.coef_))
+
+    @property
+    def _blind(self) -> bool:
+        return True
 
     def _unit(self, n: int) -> SoftmaxSquares:
         return SoftmaxSquares()

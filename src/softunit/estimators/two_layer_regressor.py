@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils import check_random_state, column_or_1d
@@ -102,8 +102,6 @@ class TwoLayerRegressor(UnitRegressor):
     Source: Li, Song, Wang, Yin, arXiv 2311.15390; why these phases: docs/maths/two-layer.
     """
 
-    blind: ClassVar[bool] = True
-
     def __init__(
         self,
         matrix: Any = None,
@@ -166,6 +164,10 @@ class TwoLayerRegressor(UnitRegressor):
         unit = self._unit(a.shape[0])
         unit.check(np.zeros(unit.matrix.shape[0]), a.shape[0])
         return unit.output(np.asarray(a @ self.coef_))
+
+    @property
+    def _blind(self) -> bool:
+        return True
 
     def _unit(self, n: int) -> TwoLayerSquares:
         if self.matrix is None:
