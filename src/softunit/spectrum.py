@@ -12,7 +12,7 @@ from scipy.linalg import eigh, null_space
 
 from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
-from softunit.curvature import Diagonal
+from softunit.curvature import CentredDiagonal, Diagonal
 from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.units import Bounds
@@ -20,6 +20,9 @@ from softunit.units import Bounds
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 SUSPECT = 1e-9  # of the largest eigenvalue of the scaled Gram: smaller ones are looked at again
+TALL = 100  # rows for each column from which a few rows are asked first,
+FEW = 8  # how many for each column,
+CLEAR = 1e-3  # and what least singular value of their unit columns counts as independent
 NULL = 1e-12  # |A v| over that of the largest direction: smaller ones are rounding
 
 
@@ -97,6 +100,27 @@ def is_blind(problem: Problem) -> bool:
     """Return whether one constant added to all scores changes nothing."""
     coupled = problem.unit.shift_invariant and not problem.unit.rowwise
     return coupled and not problem.score_ridge.any()
+
+
+def clearly_independent(problem: Problem) -> bool:
+    """Return whether a few rows alone show that no combination of the columns moves no score.
+
+    What is independent on some rows is on all. Only asked of designs so tall that it saves a Gram;
+    False means that it is not known.
+    """
+    n, d = problem.design.shape
+    if n < TALL * d or problem.weights is not None:
+        return False
+    blind = is_blind(problem)
+    if blind and not isinstance(problem.unit.projection(1), CentredDiagonal):
+        return False
+    rows = np.random.default_rng(0).choice(n, FEW * d, replace=False)
+    few = problem.design.rows(rows).toarray()
+    seen = np.column_stack([few, np.ones(len(few))]) if blind else few
+    size = np.linalg.norm(seen, axis=0)
+    if not size.all():
+        return False
+    return float(np.linalg.svd(seen / size, compute_uv=False)[-1]) > CLEAR
 
 
 def seen_gram(problem: Problem) -> Matrix:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 import softunit as su
 from softunit._numeric import softmax
 from softunit._progress import Tick
-from softunit.errors import InputError
+from softunit.errors import InputError, NotUniqueWarning
 from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
 from softunit.penalties import Ridge, ScoreRidge
@@ -112,11 +112,32 @@ def test_a_target_on_few_rows_keeps_them_in_the_sample():
 
 
 def test_few_rows_tell_whether_a_linear_solve_may_meet_the_target(monkeypatch):
-    a, b, _ = planted(6, noise=0.0)
-    problem = su.Problem(a, SoftmaxSquares(), b)
-    assert phases(problem)._spanned(np.log(b))
-    noisy = np.log(b) + 1e-3 * np.random.default_rng(0).standard_normal(N)
-    assert not phases(problem)._spanned(noisy)
+    a, b, x = planted(6, noise=0.0)
+    scaled = a / a.std(axis=0)
+    rng = np.random.default_rng(0)
+    noisy = b * np.exp(1e-3 * rng.standard_normal(N))
+
+    def solved(target):
+        return phases(su.Problem(scaled, SoftmaxSquares(), target))._linear_solve()
+
+    np.testing.assert_allclose(solved(b), x * a.std(axis=0), atol=1e-12)
+    assert solved(noisy / noisy.sum()) is None
+    one_row = b.copy()
+    one_row[N // 2] *= 1.0 + 1e-6  # what few rows cannot see, all of them do
+    assert solved(one_row / one_row.sum()) is None
+    monkeypatch.setattr("softunit.estimators._softmax_phases.TALL", 10**9)
+    np.testing.assert_allclose(solved(b), x * a.std(axis=0), atol=1e-12)
+    assert solved(noisy / noisy.sum()) is None
+
+
+def test_collinear_columns_of_a_tall_design_are_found_all_the_same():
+    a, b, _ = planted(11)
+    a[:, 3] = 2 * a[:, 2] - 1.0
+    with pytest.warns(NotUniqueWarning, match="moves no score"):
+        model = su.SoftmaxRegressor().fit(a, b)
+    assert model.certificate_.unique is False
+    a[:5, 3] += 1e-3 * a[:5, 2].std()  # five of 30,000 rows tell them apart
+    assert su.SoftmaxRegressor().fit(a, b).certificate_.unique is not False
 
 
 def test_the_papers_algorithm_needs_the_papers_w():

@@ -85,7 +85,14 @@ class Design(ABC):
 
     def abs_matvec(self, x: Array) -> Array:
         """Return at least |A| x for x >= 0, (n,) or (n, K): what rounding of A x scales with."""
-        return np.concatenate([np.abs(block.toarray()) @ x for _, block in self.blocks()])
+        out = np.empty((self.shape[0], *x.shape[1:]))
+
+        def part(block: tuple[slice, Design]) -> tuple[float]:
+            out[block[0]] = np.abs(block[1].toarray()) @ x
+            return (0.0,)
+
+        add_up(part, list(self.blocks()))
+        return out
 
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g for g >= 0 of shape (n,), with entrywise absolute values."""

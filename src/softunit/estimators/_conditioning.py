@@ -13,7 +13,7 @@ from softunit.designs import Design, ScaledDesign
 from softunit.errors import InputError
 from softunit.penalties import Ridge
 from softunit.problem import FORM_LIMIT, Problem
-from softunit.spectrum import Metric
+from softunit.spectrum import Metric, clearly_independent
 
 
 def conditioned(
@@ -88,6 +88,8 @@ class NullSpace:
         if problem.shape[0] > FORM_LIMIT:
             return cls(problem, None)
         design = _scaled(problem)
+        if clearly_independent(problem):
+            return cls(problem, np.zeros((design.inner.shape[1], 0)), np.zeros(0))
         d = design.inner.shape[1]
         null = Metric.of(problem).null
         silent = np.isinf(design.scale)

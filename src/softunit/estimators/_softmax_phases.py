@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lstsq
+from scipy.linalg import solve_triangular
 
 from softunit._numeric import EPS, ShiftedCholesky, softmax
 from softunit._progress import Tick
@@ -18,14 +18,17 @@ from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
 from softunit.solution import Solution
 from softunit.solvers import Newton
+from softunit.solvers.memory import Inverse
 from softunit.spectrum import seen_gram
 from softunit.units import SoftmaxCrossEntropy
 
 CONVEX_ITER = 50  # the convex phase runs to rounding, or so far: it only finds the basin
 NEAR = 1e-3  # largest entry of its gradient, relative, where a digit costs passes over A
 CONVEX_ROWS, CONVEX_SHARE = 40, 0.06  # per column and of all rows: what it is then taken over
-FEW = 4  # rows for each column that tell whether a linear solve may meet the target
-LOOSE = 1e-6  # of their range: what it may leave there
+TALL, FEW = 50, 10  # rows for each column from which few do for a first solve, and how many
+INDEPENDENT = 1e-6  # least pivot of these rows, of the largest, that makes their solve one
+REFINED = 4  # rounds of refinement: a Gram squares the condition number
+LOOSE = 1e-3  # of the range of the logarithms: what a first solve may leave
 EXACT = 1e-9  # largest |log softmax(Ax) - log b| of a target that is met
 
 
@@ -85,29 +88,37 @@ class Phases:
         if abs(float(b.sum()) - 1.0) > EXACT:
             return None
         logs = np.log(b)
-        if not self._spanned(logs):
-            return None
-        factor = ShiftedCholesky(seen_gram(problem))
-        x = np.zeros(problem.shape)
-        residual = logs - logs.mean()
-        for _ in range(4):  # iterative refinement: the Gram squares the condition number
-            x = x + factor.solve(problem.design.rmatvec(residual))
+        x, inverse = self._first_solve(logs)
+        for _ in range(REFINED):
             misfit = logs - problem.scores(x)
             residual = misfit - misfit.mean()
-            if float(np.abs(residual).max()) <= 8 * EPS * float(np.abs(logs).max()):
+            worst = float(np.abs(residual).max())
+            if worst <= 8 * EPS * float(np.abs(logs).max()) or not worst < LOOSE * np.ptp(logs):
                 break
-        return x if float(np.abs(residual).max()) <= EXACT else None
+            x = x + inverse(problem.design.rmatvec(residual))
+        return x if worst <= EXACT else None
 
-    def _spanned(self, logs: Vector) -> bool:
-        """Return whether a few rows leave it open that logs lies in the span of A and 1."""
-        n, d = self.problem.design.shape
-        if n <= 4 * FEW * d:
-            return True
-        rows = np.random.default_rng(0).choice(n, FEW * d, replace=False)
-        few = np.column_stack([self.problem.design.rows(rows).toarray(), np.ones(len(rows))])
-        x = lstsq(few, logs[rows], check_finite=False)[0]
-        spread = float(np.ptp(logs[rows])) or 1.0
-        return float(np.abs(few @ x - logs[rows]).max()) <= LOOSE * spread
+    def _first_solve(self, logs: Vector) -> tuple[Vector, Inverse]:
+        """Return x with A x close to the logarithms but for a constant, and how to refine it.
+
+        Of a tall design a few rows do: either they lie in the span and tell x, or x is far off.
+        """
+        problem = self.problem
+        n, d = problem.design.shape
+        if n > TALL * d:
+            rows = np.random.default_rng(0).choice(n, FEW * d, replace=False)
+            few = problem.design.rows(rows).toarray()
+            q, r = np.linalg.qr(np.column_stack([np.ones(len(few)), few]))
+            pivots = np.abs(np.diagonal(r))
+            if pivots.min() > INDEPENDENT * pivots.max():
+                own, share = r[1:, 1:], FEW * d / n
+                x = solve_triangular(r, q.T @ logs[rows])[1:]
+                return (
+                    x,
+                    lambda g: share * solve_triangular(own, solve_triangular(own, g, trans="T")),
+                )
+        factor = ShiftedCholesky(seen_gram(problem))
+        return factor.solve(problem.design.rmatvec(logs - logs.mean())), factor.solve
 
     def _convex(self) -> Solution | None:
         b = np.maximum(self.problem.target, 0.0)

@@ -20,6 +20,7 @@ from softunit.solvers.newton import fix_gauge
 
 CAPPED = 4  # rounds in which rows that are sure to be drawn hand on what they do not need
 PROBES = 4  # random directions that a row's leverage is measured along
+ROUGH = 10  # rows for each column, at least, of the metric that leverage is measured in
 EVEN = 0.1  # of the mean leverage that every row is given: what few probes may have missed
 SLACK = 1e-8  # shift of a Cholesky factor above which the sampled Hessian counts as indefinite
 WORK = 8  # rows drawn for each n / d: forming their Hessian costs about a gradient,
@@ -105,7 +106,8 @@ def sampled_curvature(
     size = np.abs(form.weights)
     if leverage is None:
         even = size / max(float(size.sum()), 1e-300) + 1.0 / n
-        rough = maker.hessian(np.abs, even / even.sum(), rows, rng)
+        few = max(rows // 4, ROUGH * problem.shape[0])
+        rough = maker.hessian(np.abs, even / even.sum(), few, rng)
         leverage = maker.leverage(rough, rng)
     chance = size * leverage
     total = float(chance.sum())
