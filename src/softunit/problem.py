@@ -192,13 +192,14 @@ class Problem:
     def gradient_scale(self) -> float:
         """What a gradient entry is divided by before it is compared with a tolerance.
 
-        One where the objective is a mean, else the largest entry of |A|' `gradient_terms`.
+        One where it is a mean, else the largest entry of |A|' `gradient_terms`, if finite.
         """
         if self.unit.rowwise and not self.unit.relative:
             return 1.0
         start = np.zeros(self.design.shape[0]) if self.offset is None else self.offset
         g = self.unit.gradient_terms(start, self.target, self.weights) / self.mass
-        return float(np.abs(self.design.gradient_to_input(self.design.abs_rmatvec(g))).max()) or 1.0
+        scale = np.abs(self.design.gradient_to_input(self.design.abs_rmatvec(g))).max()
+        return float(scale) if 0 < scale < np.inf else 1.0
 
     @cached_property
     def gram(self) -> Matrix:
