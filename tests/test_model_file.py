@@ -187,7 +187,7 @@ def test_headers_that_are_none_are_refused(text, words, saved):
 
 # A path into the header, the value put there, and what the sentence must hold.
 WRONG = [
-    ("format", FORMAT + 1, "format version 2, and this release reads 1"),
+    ("format", FORMAT + 1, "format version 3, and this release reads 1 and 2"),
     ("extra", 1, "unknown keys 'extra'"),
     ("softunit", 1, "`softunit` must be a text"),
     ("problem", "svm", "`problem` must be one of"),

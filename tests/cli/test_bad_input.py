@@ -9,7 +9,7 @@ import pytest
 
 import softunit.model_file.files as model_files
 from softunit import SoftmaxClassifier
-from softunit.cli import exits, fitting
+from softunit.cli import exits, reading
 from softunit.tables import write_table
 from tests.cli.commands import columns, market, matrix_file, refused, run, table
 
@@ -113,7 +113,7 @@ def no_fit(monkeypatch):
         pytest.fail("the fit was reached")
 
     monkeypatch.setattr(SoftmaxClassifier, "fit", called)
-    monkeypatch.setattr(fitting, "read_table", called)
+    monkeypatch.setattr(reading, "read_table", called)
 
 
 @pytest.mark.parametrize("option", ["--out", "--report", "--json"])
@@ -195,7 +195,7 @@ def test_other_ends_have_their_status(error, status, words, tmp_path, rng, monke
     def fails(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(fitting, "fit_encoding", fails)
+    monkeypatch.setattr(reading, "fit_encoding", fails)
     result = run("fit", table(tmp_path / "t.csv", rng), "--target", "species", status=status)
     assert words in result.stderr
     assert result.stdout == ""
@@ -205,7 +205,7 @@ def test_faults_of_the_program_keep_their_traceback(tmp_path, rng, monkeypatch):
     def fails(*args, **kwargs):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr(fitting, "fit_encoding", fails)
+    monkeypatch.setattr(reading, "fit_encoding", fails)
     result = run("fit", table(tmp_path / "t.csv", rng), "--target", "species", status=1)
     assert isinstance(result.exception, ZeroDivisionError)
 

@@ -90,4 +90,31 @@ def test_a_target_that_is_no_distribution_is_not_called_b(tmp_path, rng):
     run(*args, "--ridge", 1, "--json", tmp_path / "f.json")
     notes = " ".join(figures(tmp_path / "f.json")["notes"])
     assert "The target is not a distribution" in notes
-    assert "Divide it by its sum" in notes
+    assert "give --normalise: the target is then divided by its sum" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("in row 0 of A", "in data row 1 of A"),
+        ("rows 1, 2, 9 and 7 more cannot", "data rows 2, 3, 10 and 7 more cannot"),
+        ("in data row 4 already", "in data row 4 already"),
+        ("data rows 2, 3 already", "data rows 2, 3 already"),
+        ("entry 2 is 1.4, as row 0 is", "output 3 is 1.4, as data row 1 is"),
+        ("row 1.5 and 60 rows, of 3 rows 1e5", "row 1.5 and 60 rows, of 3 rows 1e5"),
+    ],
+)
+def test_rows_count_from_one_in_tables(text, said):
+    assert as_options(text) == said
+    assert as_options(said) == said
+
+
+def test_the_note_on_rows_names_the_row_of_the_table(tmp_path, rng):
+    x = rng.normal(size=20)
+    b = np.exp(0.5 * x)
+    b[3] = -0.25
+    write_table(tmp_path / "t.csv", {"x": x, "b": b})
+    args = ("fit", tmp_path / "t.csv", "--target", "b", "--problem", "exp")
+    run(*args, "--json", tmp_path / "f.json")
+    (note,) = figures(tmp_path / "f.json")["notes"]
+    assert "the first is -0.25 in data row 4." in note

@@ -156,3 +156,9 @@ def test_the_version_is_there_or_said_to_be_missing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(words, "installed_version", missing)
     assert words.version() == "(not installed)"
+
+
+def test_a_sentence_begins_with_a_capital_and_a_symbol_stays_one() -> None:
+    assert words.sentence("a point is given") == "A point is given"
+    assert words.sentence("b lies in the range of A") == "b lies in the range of A"
+    assert words.sentence("") == ""

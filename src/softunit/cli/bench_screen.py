@@ -10,22 +10,27 @@ from rich.table import Table
 from rich.text import Text
 
 from softunit.bench import (
-    CASES,
-    PEERS,
+    ALL_SUITES,
     SERIES,
-    SUITES,
-    Case,
+    AnyCase,
     CaseRun,
+    Kind,
     Plan,
     Ratio,
     Result,
+    cases_of,
     figures,
     growths,
+    peers_of,
     ratio_of,
+    regression_figures,
 )
 from softunit.bench.scaling import SUITE as STUDY
 from softunit.cli.screen import Screen
 from softunit.report.words import number, plain
+
+KINDS: dict[Kind, str] = {"classification": "", "regression": ", regression"}
+"""Kinds of cases, and how their lists are headed."""
 
 
 class RunningLine:
@@ -35,7 +40,7 @@ class RunningLine:
         shown = not screen.quiet and screen.err.is_terminal
         self._status = screen.err.status("") if shown else None
 
-    def watch(self, case: Case, peer: str) -> None:
+    def watch(self, case: AnyCase, peer: str) -> None:
         """Say what begins."""
         if self._status is not None:
             self._status.update(Text(f"{plain(case.name)}: {plain(peer)}"))
@@ -59,19 +64,21 @@ def running(screen: Screen) -> Iterator[RunningLine]:
 
 def show_names(screen: Screen) -> None:
     """Print the suites, the cases and the peers."""
-    screen.section("Suites", [(s.name, f"{len(s.cases)} cases") for s in SUITES.values()])
-    rows = [
-        (case.name, f"{case.shape}, ridge {case.ridge:.2g} ({', '.join(case.tags)})")
-        for case in CASES.values()
-    ]
-    screen.section("Cases", rows)
-    screen.section(
-        "Peers",
-        [
+    screen.section("Suites", [(s.name, f"{len(s.cases)} cases") for s in ALL_SUITES.values()])
+    for kind, plural in KINDS.items():
+        rows = [(case.name, _case(case)) for case in cases_of(kind).values()]
+        screen.section(f"Cases{plural}", rows)
+    for kind, plural in KINDS.items():
+        rows = [
             (peer.name, peer.missing() or ("" if peer.standard else "only if named"))
-            for peer in PEERS.values()
-        ],
-    )
+            for peer in peers_of(kind).values()
+        ]
+        screen.section(f"Peers{plural}", rows)
+
+
+def _case(case: AnyCase) -> str:
+    ridge = f", ridge {case.ridge:.2g}" if case.ridge or case.kind == "classification" else ""
+    return f"{case.shape}{ridge} ({', '.join(case.tags)})"
 
 
 def show_case(run: CaseRun, screen: Screen) -> None:
@@ -89,7 +96,7 @@ def _did(result: Result, best: float) -> str:
     """Return one line on a result."""
     if result.seconds is None or result.gradient_equivalents is None:
         how = {
-            "missed": f"missed: gradient {_tiny(result.gradient)}",
+            "missed": f"missed: {_miss(result)}",
             "stopped": f"stopped after {result.budget:.2g} s",
             "failed": f"failed: {result.reason}",
         }
@@ -98,6 +105,12 @@ def _did(result: Result, best: float) -> str:
     ratio = "the best" if result.seconds <= best else f"{result.seconds / best:.2g} x the best"
     cost = f"{number(round(result.gradient_equivalents), 3)} gradients"
     return f"{_seconds(result.seconds)}, {cost}{passes}, {ratio}"
+
+
+def _miss(result: Result) -> str:
+    if result.value is not None and math.isfinite(result.value) and result.gradient == math.inf:
+        return f"value {result.value:.3g}, another optimum's"
+    return f"gradient {_tiny(result.gradient)}"
 
 
 def _tiny(gradient: float | None) -> str:
@@ -120,6 +133,9 @@ def show_end(plan: Plan, runs: Sequence[CaseRun], screen: Screen) -> None:
     if not ratios:
         return
     _show_table(ratios, screen)
+    if plan.suite.kind == "regression":
+        _show_regressions(runs, screen)
+        return
     found = figures(runs)
     mean, bound = found["geometric_mean_large_dense"], found["geometric_mean_is_at_least"]
     rows = [
@@ -132,6 +148,22 @@ def show_end(plan: Plan, runs: Sequence[CaseRun], screen: Screen) -> None:
     ]
     kept = [(label, f"{said}  {note}".strip()) for label, said, note in rows if said]
     screen.section("Best peer's time over ours", kept)
+
+
+def _show_regressions(runs: Sequence[CaseRun], screen: Screen) -> None:
+    found = regression_figures(runs)
+    kinds = {"least_squares_ratio": "trf or lm", "lbfgs_ratio": "L-BFGS"}
+    rows = [
+        (case, f"{words} {_times(ratio, at_least=f'{key}: {case}' in found['at_least'])}")
+        for key, words in kinds.items()
+        for case, ratio in found[key].items()
+    ]
+    rows += [(case, f"{_count(g)} gradients") for case, g in found["gradient_equivalents"].items()]
+    rows += [
+        ("Geometric mean", _times(found["geometric_mean"])),
+        ("Worst ratio", f"{_times(found['worst_ratio'])}  {found['worst_case'] or ''}".strip()),
+    ]
+    screen.section("Best peer's time over ours", [(label, said) for label, said in rows if said])
 
 
 def _times(ratio: float | None, *, at_least: bool = False) -> str:

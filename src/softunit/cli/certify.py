@@ -15,12 +15,14 @@ from softunit.cli.exits import CONVERGED, NOT_CONVERGED
 from softunit.cli.fitting import noted
 from softunit.cli.outputs import check_outputs, write_json
 from softunit.cli.predict import ruled
+from softunit.cli.reading import named_columns, read_outer
 from softunit.cli.screen import Screen
+from softunit.cli.wording import certificate_as_options
 from softunit.errors import InputError
 from softunit.estimators import SoftmaxClassifier
 from softunit.model_file import SavedModel, load_model
 from softunit.report.words import certificate_figures, distance, mark, number, sentence, version
-from softunit.tables import Encoding, Table, read_numeric, read_table, read_target, read_weights
+from softunit.tables import Table, read_numeric, read_table, read_target
 from softunit.tables.names import listed, show
 
 
@@ -29,6 +31,7 @@ def certify(
     data: options.Data,
     format: options.Format = None,
     unknown: options.UnknownNow = None,
+    matrix: options.MatrixNow = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:
@@ -37,15 +40,18 @@ def certify(
     The table must hold the target; nothing is taken on trust from the fit. Exit status: 0 if the
     gradient is within the tolerance of the model, 3 if not, 2 bad input.
     """
-    check_outputs({"--json": json}, {"MODEL": model, "DATA": data})
+    inputs = {"MODEL": model, "DATA": data} | ({"--matrix": matrix} if matrix else {})
+    check_outputs({"--json": json}, inputs)
     screen = Screen(quiet)
     begin = time.perf_counter()
     saved = load_model(model)
+    _check_matrix(saved, matrix)
     with screen.working(f"Reading {data}"):
         table = read_table(data, format=format.value if format else None, text=_texts(saved))
-        arguments = _arguments(saved, table, ruled(saved.encoding, unknown))
+        y = _target(saved, table, matrix)
+        X, named = ruled(saved.encoding, unknown).apply(table), named_columns(table, saved)
     with noted() as notes, screen.working("Certifying"):
-        certificate = saved.estimator.certify(*arguments)
+        certificate = certificate_as_options(saved.estimator.certify(X, y, **named))
     tol = float(saved.estimator.tol)
     # A fit that rounding stopped, and a proof ended, is judged by that proof again.
     proved = saved.training.status == "PROVED" and at_optimum(certificate)
@@ -88,16 +94,34 @@ def _label_kind(model: SavedModel) -> str:
     return estimator.classes_.dtype.kind if isinstance(estimator, SoftmaxClassifier) else ""
 
 
-def _arguments(model: SavedModel, table: Table, encoding: Encoding) -> list[Any]:
-    """Return X, y, and, as the model has them, weights and offset."""
-    kind = "numeric" if model.problem == "softmax" else "labels"
-    y = read_target(table, model.target, kind=kind)  # type: ignore[arg-type]
-    if isinstance(model.estimator, SoftmaxClassifier):
+def _check_matrix(model: SavedModel, matrix: Path | None) -> None:
+    """Refuse two layers without the table of their target, and that table for anything else."""
+    if (matrix is not None) == (model.problem == "two-layer"):
+        return
+    if matrix is not None:
+        raise InputError(
+            f"--matrix belongs to models of --problem two-layer; this one is of {model.problem}:"
+            " leave it out."
+        )
+    raise InputError(
+        "a model of two layers is certified with --matrix: the table that holds the target"
+        f" {show(model.target)} and the outer matrix, as at the fit."
+    )
+
+
+def _target(model: SavedModel, table: Table, matrix: Path | None) -> Array:
+    """Return y, and set what else the estimator takes from the tables."""
+    estimator = model.estimator
+    if model.score_weights is not None:
+        estimator.w = read_numeric(table, model.score_weights, role="w")
+    if matrix is not None:
+        _, y, estimator.matrix = read_outer(matrix, lambda outer: model.target, table)
+        return y
+    classifies = isinstance(estimator, SoftmaxClassifier)
+    y = read_target(table, model.target, kind="labels" if classifies else "numeric")
+    if classifies:
         _check_labels(model, y)
-    arguments = [encoding.apply(table), y]
-    weights = model.weights and read_weights(table, model.weights)
-    offset = model.offset and read_numeric(table, model.offset, role="offset")
-    return [*arguments, weights] if model.problem == "softmax" else [*arguments, weights, offset]
+    return y
 
 
 def _check_labels(model: SavedModel, y: Array) -> None:

@@ -4,29 +4,53 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from softunit.cli import options
+from softunit.cli import choices, options
 from softunit.cli.fitting import Fitted, run_fit
 from softunit.cli.outputs import check_installed, check_outputs, write_json
 from softunit.cli.request import FitRequest
 from softunit.cli.screen import Screen
 from softunit.cli.wording import as_options
 
+# "\b" keeps the lines of a paragraph as they are.
+HELP = """Fit a model to a table and certify it.
+
+\b
+classifier       the class of each row
+softmax          shares of all rows: softmax(A x)
+rescaled         the same of exp, cosh or sinh
+exp, cosh, sinh  a curve of one score in each row
+two-layer        outputs phi(C softmax(A x)) of a matrix C
+leverage         x from leverage scores
+
+Exit status: 0 converged, 3 not converged, 2 bad input.
+"""
+
 
 def fit(
     data: options.Data,
     target: options.Target = None,
+    problem: options.Problem = choices.ProblemName.classifier,
     weights: options.Weights = None,
-    offset: options.Offset = None,
     drop: options.Drop = None,
     impute: options.Impute = None,
-    unknown: options.Unknown = options.UnknownName.error,
+    unknown: options.Unknown = choices.UnknownName.error,
     format: options.Format = None,
-    problem: options.Problem = options.ProblemName.classifier,
+    offset: options.Offset = None,
     C: options.InverseRidge = None,
     class_weight: options.ClassWeight = None,
     no_intercept: options.NoIntercept = False,
     ridge: options.RidgeStrength = None,
     w: options.ScoreWeight = None,
+    weights_column: options.ScoreWeights = None,
+    fidelity: options.Fidelity = None,
+    restarts: options.Restarts = None,
+    normalise: options.Normalise = False,
+    unit: options.Unit = None,
+    no_gauge: options.NoGauge = False,
+    matrix: options.Matrix = None,
+    outer: options.Outer = None,
+    shift: options.Shift = None,
+    interior: options.Interior = False,
     tol: options.Tolerance = None,
     solver: options.SolverName = "auto",
     max_iter: options.MaxIter = 200,
@@ -35,35 +59,12 @@ def fit(
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:
-    """Fit a model to a table and certify it.
-
-    Exit status: 0 converged, 3 not converged, 2 bad input.
-    """
+    """Fit a model to a table and certify it; return the exit status."""
+    given = {name: value for name, value in locals().items() if name not in ("json", "quiet")}
     outputs = {"--out": out, "--report": report, "--json": json}
     check_installed(outputs)
-    check_outputs(outputs, {"DATA": data})
-    screen = Screen(quiet)
-    request = FitRequest(
-        data=data,
-        target=target,
-        problem=problem.value,
-        C=C,
-        ridge=ridge,
-        w=w,
-        tol=tol,
-        class_weight=class_weight.value if class_weight else None,
-        solver=solver,
-        max_iter=max_iter,
-        intercept=not no_intercept,
-        weights=weights,
-        offset=offset,
-        drop=tuple(drop or ()),
-        impute=impute.value if impute else None,
-        unknown=unknown.value,
-        format=format.value if format else None,
-        report=report,
-        out=out,
-    )
+    check_outputs(outputs, {"DATA": data} | ({"--matrix": matrix} if matrix else {}))
+    screen, request = Screen(quiet), FitRequest.of(given)
     fitted = run_fit(request, screen)
     write_json(json, fitted.figures)
     show_fit(fitted, screen, json)

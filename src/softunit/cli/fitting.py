@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from softunit._typing import Array
+from softunit.certificate import Certificate
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
+from softunit.cli.reading import Prepared, prepared
 from softunit.cli.request import FitRequest
 from softunit.cli.screen import Screen
-from softunit.cli.wording import as_options, is_about_classes, note_of
-from softunit.errors import InputError, SoftunitWarning
-from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
+from softunit.cli.wording import (
+    as_options,
+    certificate_as_options,
+    is_about_classes,
+    note_of,
+)
+from softunit.errors import SoftunitWarning
+from softunit.estimators import SoftmaxClassifier
 from softunit.model_file import SavedModel, Training, save_model
 from softunit.report import (
     FitSummary,
@@ -29,40 +35,12 @@ from softunit.report import (
     write_html,
 )
 from softunit.report.words import counted, sentence, version
-from softunit.tables import (
-    CategoricalColumn,
-    Encoding,
-    fit_encoding,
-    notes_on_numbers,
-    read_numeric,
-    read_table,
-    read_target,
-    read_weights,
-)
-from softunit.tables.names import listed, show
+from softunit.solution import Solution
+from softunit.tables import CategoricalColumn
+from softunit.tables.names import listed
 
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A table turned into what an estimator takes.
-
-    Attributes
-    ----------
-    X, y : arrays of shape (n, d) and (n,)
-    named : dict
-        Row weights and offset, by the names that `fit` has for them.
-    encoding : Encoding
-    target : str
-    notes : tuple of str
-        What is odd about the table, as sentences.
-    """
-
-    X: Any
-    y: Any
-    named: dict[str, Any]
-    encoding: Encoding
-    target: str
-    notes: tuple[str, ...] = ()
+_FIRST = "the objective is "
+"""How what is said of every point begins; remarks of the fit come before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +50,14 @@ class Fitted:
     Attributes
     ----------
     request : FitRequest
-    estimator : SoftmaxClassifier or SoftmaxRegressor
+    estimator : the fitted classifier or regressor
     summary : FitSummary
     figures : dict
         What `--json` writes.
     """
 
     request: FitRequest
-    estimator: SoftmaxClassifier | SoftmaxRegressor
+    estimator: Any
     summary: FitSummary
     figures: dict[str, Any]
 
@@ -109,15 +87,14 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     begin = time.perf_counter()
     estimator = request.estimator(verbose=0 if screen.quiet else 1)
     with screen.working(f"Reading {request.data}"):
-        data = _prepared(request)
+        data = prepared(request)
+    estimator.set_params(**data.settings)
     with noted() as notes:
         estimator.fit(data.X, data.y, **data.named)
         estimator.verbose = 0
         with screen.working("Proving how good the fit is"):
             full = estimator.certify(data.X, data.y, **data.named)
-    # Least-norm answers know of null directions that the Hessian at one point need not show.
-    not_unique = estimator.certificate_.unique is False
-    estimator.certificate_ = dataclasses.replace(full, unique=False) if not_unique else full
+    estimator.certificate_ = certificate_as_options(_joined(estimator.certificate_, full))
     with screen.working("Measuring the fit"):
         summary = _summary(request, estimator, data, [*data.notes, *notes])
         _save(request, estimator, data, summary)
@@ -127,47 +104,17 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     )
 
 
-def _prepared(request: FitRequest) -> Prepared:
-    """Read the table and encode it; the table itself is let go."""
-    table = read_table(request.data, format=request.format)
-    target = request.target_of(table)
-    kind = "numeric" if request.problem == "softmax" else "labels"
-    y = read_target(table, target, kind=kind)  # type: ignore[arg-type]
-    if request.problem == "classifier":
-        _check_labels(y, target)
-    encoding = fit_encoding(
-        table,
-        target=target,
-        drop=request.drop,
-        roles=request.roles(),
-        impute=request.impute,
-        unknown=request.unknown,
-    )
-    named = {}
-    if request.weights is not None:
-        named["sample_weight"] = read_weights(table, request.weights)
-    if request.offset is not None:
-        named["offset"] = read_numeric(table, request.offset, role="offset")
-        classes = len(set(y.tolist()))
-        if classes > 2:
-            raise InputError(
-                f"--offset is for two classes, but column {target!r} has {classes}: leave it out."
-            )
-    notes = notes_on_numbers(table, encoding)
-    return Prepared(encoding.apply(table), y, named, encoding, target, notes)
+def _joined(quick: Certificate, full: Certificate) -> Certificate:
+    """Return the full certificate, with what only the fit itself can know.
 
-
-def _check_labels(y: Array, target: str) -> None:
-    """Refuse fractions: scikit-learn's conventions take them for a quantity, never for classes."""
-    if y.dtype.kind != "f":
-        return
-    strange = y[(y != np.rint(y)) | (np.abs(y) > 2**53)]
-    if strange.size:
-        raise InputError(
-            f"Target {show(target)} holds {strange[0]:g}, and {strange.size:,} such rows in all:"
-            " classes must be texts or whole numbers. For a regression use --problem softmax, or"
-            " write the classes as texts."
-        )
+    A least-norm answer knows of null directions that the Hessian at one point need not show, and
+    leverage scores of the signs that were searched for.
+    """
+    known = {statement.text for statement in full.statements}
+    remarks = itertools.takewhile(lambda s: not s.text.startswith(_FIRST), quick.statements)
+    told = tuple(remark for remark in remarks if remark.text not in known)
+    unique = quick.unique if quick.unique is False or full.unique is None else full.unique
+    return dataclasses.replace(full, unique=unique, statements=(*told, *full.statements))
 
 
 @contextlib.contextmanager
@@ -193,7 +140,7 @@ def noted() -> Iterator[list[str]]:
 
 def _summary(
     request: FitRequest,
-    estimator: SoftmaxClassifier | SoftmaxRegressor,
+    estimator: Any,
     data: Prepared,
     notes: list[str],
 ) -> FitSummary:
@@ -207,16 +154,26 @@ def _summary(
         repeat=request.command(),
         advice=advice,
     )
-    if isinstance(estimator, SoftmaxRegressor):
-        return regressor_summary(estimator, data.X, data.y, labels=labels)
     weight = data.named.get("sample_weight")
-    return classifier_summary(estimator, data.X, data.y, labels=labels, sample_weight=weight)
+    if isinstance(estimator, SoftmaxClassifier):
+        return classifier_summary(estimator, data.X, data.y, labels=labels, sample_weight=weight)
+    shift = [data.named["b"]] if "b" in data.named else []
+    return regressor_summary(
+        estimator,
+        data.X,
+        data.y / data.y.sum() if request.normalise else data.y,
+        labels=labels,
+        sample_weight=weight,
+        fitted=estimator.predict(data.X, *shift),
+    )
 
 
 def _data_rows(request: FitRequest, data: Prepared) -> tuple[tuple[str, str], ...]:
     """Return what the report says about the table beyond its size."""
     texts = [c for c in data.encoding.columns if isinstance(c, CategoricalColumn)]
     rows = [("Target", data.target)]
+    if request.matrix is not None:
+        rows.append(("Outer matrix", f"{request.matrix}, {counted(len(data.y), 'output')}"))
     if texts:
         levels = sum(len(column.levels) for column in texts)
         numbers = len(data.encoding.columns) - len(texts)
@@ -224,8 +181,12 @@ def _data_rows(request: FitRequest, data: Prepared) -> tuple[tuple[str, str], ..
         rows.append(("Encoded from", found))
     if request.weights is not None:
         rows.append(("Weights", request.weights))
+    if request.weights_column is not None:
+        rows.append(("w", request.weights_column))
     if request.offset is not None:
         rows.append(("Offset", request.offset))
+    if request.shift is not None:
+        rows.append(("Shift", request.shift))
     if request.drop:
         rows.append(("Left out", listed(request.drop, 5)))
     if request.impute is not None:
@@ -235,7 +196,7 @@ def _data_rows(request: FitRequest, data: Prepared) -> tuple[tuple[str, str], ..
 
 def _save(
     request: FitRequest,
-    estimator: SoftmaxClassifier | SoftmaxRegressor,
+    estimator: Any,
     data: Prepared,
     summary: FitSummary,
 ) -> None:
@@ -249,6 +210,8 @@ def _save(
             training=Training.of(estimator, source=request.data.name, rows=data.X.shape[0]),
             weights=request.weights,
             offset=request.offset,
+            score_weights=request.weights_column,
+            shift=request.shift,
         )
         save_model(request.out, model)
     if request.report is not None:
@@ -257,7 +220,7 @@ def _save(
 
 def _figures(
     request: FitRequest,
-    estimator: SoftmaxClassifier | SoftmaxRegressor,
+    estimator: Any,
     data: Prepared,
     summary: FitSummary,
 ) -> dict[str, Any]:
@@ -288,11 +251,40 @@ def _figures(
         "statements": [str(statement) for statement in certificate.statements],
         "notes": summary.notes,
         "data": dict(summary.data),
-        "settings": estimator.get_params(deep=False),
+        "settings": _settings(estimator),
         "measures": dict(summary.measures),
         "calibration_error": summary.calibration.error if summary.calibration else None,
+        "runs": [_run(phase) for phase in getattr(estimator, "phases_", (solution,))],
+        "coefficients": _coefficients(estimator, data),
         "largest_coefficients": summary.coefficients,
         "most_confused": summary.confused,
         "repeat": summary.repeat,
         "paths": {"model": request.out, "report": request.report},
     }
+
+
+def _settings(estimator: Any) -> dict[str, Any]:
+    """Return the settings by name, an array as what it is: its numbers came from a table."""
+    settings = estimator.get_params(deep=False)
+    return {
+        name: f"array of shape {value.shape}" if hasattr(value, "shape") else value
+        for name, value in settings.items()
+    }
+
+
+def _run(phase: Solution) -> dict[str, Any]:
+    """Return what one phase of a fit did."""
+    return {
+        "solver": phase.solver,
+        "n_iter": int(phase.n_iter),
+        "value": phase.value,
+        "seconds": phase.seconds,
+        "status": phase.status.name,
+    }
+
+
+def _coefficients(estimator: Any, data: Prepared) -> dict[str, float] | None:
+    """Return the x of a regression by the names of its columns."""
+    if isinstance(estimator, SoftmaxClassifier):
+        return None
+    return dict(zip(data.encoding.feature_names, estimator.coef_.tolist(), strict=True))

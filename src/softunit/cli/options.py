@@ -2,67 +2,35 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from softunit.cli.choices import (
+    ClassWeightName,
+    FidelityName,
+    FormatName,
+    ImputeName,
+    OuterName,
+    OutFormatName,
+    ProblemName,
+    UnitName,
+    UnknownName,
+)
 
-class OutFormatName(StrEnum):
-    """Formats of tables that are written."""
-
-    arrow = "arrow"
-    csv = "csv"
-    feather = "feather"
-    npz = "npz"
-    parquet = "parquet"
-    tsv = "tsv"
-
-
-class ProblemName(StrEnum):
-    """What is fitted."""
-
-    classifier = "classifier"
-    softmax = "softmax"
-
-
-class ImputeName(StrEnum):
-    """What stands in for missing values."""
-
-    mean = "mean"
-    median = "median"
-    most_frequent = "most-frequent"
-
-
-class UnknownName(StrEnum):
-    """What becomes of a level never seen."""
-
-    error = "error"
-    other = "other"
-
-
-class ClassWeightName(StrEnum):
-    """Weights of the classes."""
-
-    balanced = "balanced"
-
-
-class FormatName(StrEnum):
-    """Formats of tables."""
-
-    arrow = "arrow"
-    csv = "csv"
-    feather = "feather"
-    npz = "npz"
-    parquet = "parquet"
-    svmlight = "svmlight"
-    tsv = "tsv"
-
+# The panels of `fit --help`, in their order.
+ARGUMENTS, MAIN, TABLE = "Arguments", "Options", "The table"
+CLASSIFIER, REGRESSIONS, SOME = "Classifier", "Regressions", "Some regressions"
+RUN, FILES = "The run", "Files"
 
 Data = Annotated[
     Path,
-    typer.Argument(metavar="DATA", help="A CSV, TSV, Parquet, Arrow, NPZ or svmlight file."),
+    typer.Argument(
+        metavar="DATA",
+        help="A CSV, TSV, Parquet, Arrow, NPZ or svmlight file.",
+        rich_help_panel=ARGUMENTS,
+    ),
 ]
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model that softunit fit --out wrote.")
@@ -71,20 +39,35 @@ Model = Annotated[
 Target = Annotated[
     str | None,
     typer.Option(
-        "--target", metavar="COL", help="Column to predict; y if DATA is NPZ or svmlight."
+        "--target",
+        metavar="COL",
+        help="Column to predict; y if the file is NPZ or svmlight.",
+        rich_help_panel=MAIN,
     ),
 ]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", metavar="COL", help="Row weights."),
+    typer.Option(
+        "--weights",
+        metavar="COL",
+        help="Row weights of the loss (not two-layer, leverage).",
+        rich_help_panel=TABLE,
+    ),
 ]
 Offset = Annotated[
     str | None,
-    typer.Option("--offset", metavar="COL", help="Added to the scores (two classes)."),
+    typer.Option(
+        "--offset",
+        metavar="COL",
+        help="Added to the scores (two classes).",
+        rich_help_panel=CLASSIFIER,
+    ),
 ]
 Drop = Annotated[
     list[str] | None,
-    typer.Option("--drop", metavar="COL", help="Leave a column out; repeatable."),
+    typer.Option(
+        "--drop", metavar="COL", help="Leave a column out; repeatable.", rich_help_panel=TABLE
+    ),
 ]
 Impute = Annotated[
     ImputeName | None,
@@ -92,6 +75,7 @@ Impute = Annotated[
         "--impute",
         help="Fill missing values: mean, median or most-frequent. Else they are refused.",
         metavar="HOW",
+        rich_help_panel=TABLE,
     ),
 ]
 Unknown = Annotated[
@@ -100,6 +84,7 @@ Unknown = Annotated[
         "--unknown",
         help="Text never seen, at prediction: error, or other (none of the levels).",
         metavar="HOW",
+        rich_help_panel=TABLE,
     ),
 ]
 UnknownNow = Annotated[
@@ -120,44 +105,157 @@ OutFormat = Annotated[
 ]
 Format = Annotated[
     FormatName | None,
-    typer.Option("--format", help="Format of DATA, if its extension does not say.", metavar="NAME"),
+    typer.Option(
+        "--format",
+        help="Format of DATA, if its extension does not say.",
+        metavar="NAME",
+        rich_help_panel=TABLE,
+    ),
 ]
 
 Problem = Annotated[
     ProblemName,
     typer.Option(
         "--problem",
-        help="classifier: the class of each row. softmax: shares, one softmax over all rows.",
+        help="One of the problems above.",
         metavar="NAME",
+        rich_help_panel=MAIN,
     ),
 ]
 InverseRidge = Annotated[
     float | None,
     typer.Option(
-        "--C", metavar="NUMBER", help="classifier: inverse ridge; inf for none. (default 1)"
+        "--C",
+        metavar="NUMBER",
+        help="Inverse ridge; inf for none. (default 1)",
+        rich_help_panel=CLASSIFIER,
     ),
 ]
 ClassWeight = Annotated[
     ClassWeightName | None,
     typer.Option(
         "--class-weight",
-        help="classifier: balanced, so that all classes weigh the same.",
+        help="balanced: all classes weigh the same.",
         metavar="HOW",
+        rich_help_panel=CLASSIFIER,
     ),
 ]
 NoIntercept = Annotated[
     bool,
-    typer.Option("--no-intercept", help="classifier: without intercepts."),
+    typer.Option("--no-intercept", help="Without intercepts.", rich_help_panel=CLASSIFIER),
 ]
 RidgeStrength = Annotated[
     float | None,
     typer.Option(
-        "--ridge", metavar="NUMBER", help="softmax: strength of a ridge on x. (default 0)"
+        "--ridge",
+        metavar="NUMBER",
+        help="Strength of a ridge on x (not leverage). (default 0)",
+        rich_help_panel=REGRESSIONS,
     ),
 ]
 ScoreWeight = Annotated[
     float | None,
-    typer.Option("--w", metavar="NUMBER", help="softmax: the w of 1/2 |w A x|². (default 0)"),
+    typer.Option(
+        "--w",
+        metavar="NUMBER",
+        help="The w of 1/2 |w A x|², for all rows. (default 0)",
+        rich_help_panel=REGRESSIONS,
+    ),
+]
+ScoreWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-column",
+        metavar="COL",
+        help="The same w, one for each row.",
+        rich_help_panel=REGRESSIONS,
+    ),
+]
+Fidelity = Annotated[
+    FidelityName | None,
+    typer.Option(
+        "--fidelity",
+        metavar="HOW",
+        help="paper: the paper's algorithm as printed (not softmax). (default auto)",
+        rich_help_panel=REGRESSIONS,
+    ),
+]
+Restarts = Annotated[
+    int | None,
+    typer.Option(
+        "--restarts",
+        metavar="N",
+        help="Random starts: cosh, rescaled, two-layer, leverage.",
+        rich_help_panel=REGRESSIONS,
+    ),
+]
+Normalise = Annotated[
+    bool,
+    typer.Option(
+        "--normalise",
+        help="softmax: divide the target by its sum.",
+        rich_help_panel=SOME,
+    ),
+]
+Unit = Annotated[
+    UnitName | None,
+    typer.Option(
+        "--unit",
+        metavar="NAME",
+        help="rescaled: exp, cosh or sinh. (default exp)",
+        rich_help_panel=SOME,
+    ),
+]
+NoGauge = Annotated[
+    bool,
+    typer.Option(
+        "--no-gauge",
+        help="rescaled: the paper's objective, which lets the scale of u go.",
+        rich_help_panel=SOME,
+    ),
+]
+Matrix = Annotated[
+    Path | None,
+    typer.Option(
+        "--matrix",
+        metavar="FILE",
+        help="two-layer: a table of the matrix and the target, a row for each output, a column for"
+        " each row of DATA.",
+        rich_help_panel=SOME,
+    ),
+]
+MatrixNow = Annotated[
+    Path | None,
+    typer.Option(
+        "--matrix", metavar="FILE", help="two-layer: the table of the matrix and the target."
+    ),
+]
+Outer = Annotated[
+    OuterName | None,
+    typer.Option(
+        "--outer",
+        metavar="NAME",
+        help="two-layer: identity, relu, softplus, tanh, sigmoid, exp, cosh or sinh. (default"
+        " tanh)",
+        rich_help_panel=SOME,
+    ),
+]
+Shift = Annotated[
+    str | None,
+    typer.Option(
+        "--shift",
+        metavar="COL",
+        help="leverage: the b of diag(1/(A x - b)) A.",
+        rich_help_panel=SOME,
+    ),
+]
+Interior = Annotated[
+    bool,
+    typer.Option(
+        "--interior",
+        help="leverage: all entries of A x - b have one sign.",
+        rich_help_panel=SOME,
+    ),
 ]
 
 Tolerance = Annotated[
@@ -165,25 +263,35 @@ Tolerance = Annotated[
     typer.Option(
         "--tol",
         metavar="NUMBER",
-        help="Largest gradient entry to stop at. (default 1e-6; softmax: 1e-10)",
+        help="Largest gradient entry to stop at. (default 1e-6; regressions 1e-10)",
+        rich_help_panel=RUN,
     ),
 ]
 SolverName = Annotated[
     str,
-    typer.Option("--solver", metavar="NAME", help="newton, sketched-newton, newton-cg, lbfgs, ..."),
+    typer.Option(
+        "--solver",
+        metavar="NAME",
+        help="newton, sketched-newton, newton-cg, lbfgs, ... (not leverage)",
+        rich_help_panel=RUN,
+    ),
 ]
 MaxIter = Annotated[
     int,
-    typer.Option("--max-iter", metavar="N", help="Most iterations."),
+    typer.Option("--max-iter", metavar="N", help="Most iterations.", rich_help_panel=RUN),
 ]
 
 ReportFile = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="Write an HTML page here."),
+    typer.Option(
+        "--report", metavar="FILE", help="Write an HTML page here.", rich_help_panel=FILES
+    ),
 ]
 ModelFile = Annotated[
     Path | None,
-    typer.Option("--out", metavar="FILE", help="Write the model here (safetensors)."),
+    typer.Option(
+        "--out", metavar="FILE", help="Write the model here (safetensors).", rich_help_panel=FILES
+    ),
 ]
 TableFile = Annotated[
     Path,
@@ -195,11 +303,11 @@ TableFile = Annotated[
 ]
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write all figures here."),
+    typer.Option("--json", metavar="FILE", help="Write all figures here.", rich_help_panel=FILES),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Print errors and advice only."),
+    typer.Option("--quiet", "-q", help="Print errors and advice only.", rich_help_panel=FILES),
 ]
 Folder = Annotated[
     Path,

@@ -21,6 +21,12 @@ from softunit.report.words import counted, number, percent, version
 from softunit.tables import Encoding, Table, check_table_path, read_numeric, read_table, write_table
 
 _MOST_CLASSES = 10
+_NEEDED = "which the model needs"
+_OVER_ALL = {
+    "softmax": "One softmax over all these rows: the predicted shares sum to one.",
+    "rescaled": "One sum over all these rows: the predicted shares sum to one.",
+    "two-layer": "One softmax over all these rows, and the outer matrix that the model holds.",
+}
 _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
@@ -113,6 +119,7 @@ def run_predict(
         "seconds": training.seconds,
         "predict_seconds": time.perf_counter() - begin,
         "rows": table.n_rows,
+        "predicted": len(columns["prediction"]),
         "target": model.target,
         "counts": _counts(model, columns["prediction"]),
         "fitted_to": training.source,
@@ -136,12 +143,13 @@ def predicted_columns(model: SavedModel, table: Table) -> dict[str, Array]:
     """
     X, estimator = model.encoding.apply(table), model.estimator
     if not isinstance(estimator, SoftmaxClassifier):
-        shares = estimator.predict(X)
-        _check_scores(shares)
-        return {"prediction": shares}
+        shift = [] if model.shift is None else [read_numeric(table, model.shift, role=_NEEDED)]
+        values = estimator.predict(X, *shift)
+        _check_scores(values)
+        return {"prediction": values}
     offset = None
     if model.offset is not None:
-        offset = read_numeric(table, model.offset, role="offset, which the model needs")
+        offset = read_numeric(table, model.offset, role=_NEEDED)
     probabilities = estimator.predict_proba(X, offset)
     _check_scores(probabilities)
     columns = {"prediction": np.asarray(estimator.predict(X, offset))}
@@ -181,11 +189,13 @@ def show_prediction(figures: dict[str, Any], screen: Screen, json: Path | None =
         Where the figures were written.
     """
     paths, counts, rows = figures["paths"], figures["counts"], figures["rows"]
-    screen.say(f"Predicted {figures['target']} for {counted(rows, 'row')}", style="bold")
+    two_layer = figures["problem"] == "two-layer"
+    found = counted(figures["predicted"], "output" if two_layer else "row")
+    screen.say(f"Predicted {figures['target']} for {found}", style="bold")
     if not figures["converged"]:
         screen.say("Note: the fit of this model had not converged.", style="yellow")
-    if figures["problem"] == "softmax":
-        screen.say("One softmax over all these rows: the predicted shares sum to one.")
+    if figures["problem"] in _OVER_ALL:
+        screen.say(_OVER_ALL[figures["problem"]])
     shown = list(counts.items())[:_MOST_CLASSES]
     lines = [(label, f"{number(count)} ({percent(count / rows)})") for label, count in shown]
     if len(counts) > len(shown):

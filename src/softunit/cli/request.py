@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from softunit.cli.problems import BELONGS, check_belonging
 from softunit.errors import InputError
-from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
 from softunit.model_file import ProblemKind
+from softunit.model_file.model import ESTIMATORS
 from softunit.tables import Table
 from softunit.tables.names import listed, show
 
@@ -22,14 +25,17 @@ class FitRequest:
     ----------
     data : Path
     target : str or None
-    problem : {"classifier", "softmax"}
+    problem : str
     C, ridge, w, tol : float or None
     class_weight : str or None
     solver : str
     max_iter : int
-    intercept : bool
-    weights, offset : str or None
+    no_intercept, no_gauge, normalise, interior : bool
+    restarts : int or None
+    fidelity, unit, outer : str or None
+    weights, offset, weights_column, shift : str or None
         Names of columns.
+    matrix : Path or None
     drop : tuple of str
     impute, unknown, format : str or None
         As `tables.fit_encoding` and `tables.read_table` take them.
@@ -46,9 +52,19 @@ class FitRequest:
     class_weight: str | None = None
     solver: str = "auto"
     max_iter: int = 200
-    intercept: bool = True
+    no_intercept: bool = False
+    no_gauge: bool = False
+    normalise: bool = False
+    interior: bool = False
+    restarts: int | None = None
+    fidelity: str | None = None
+    unit: str | None = None
+    outer: str | None = None
     weights: str | None = None
     offset: str | None = None
+    weights_column: str | None = None
+    shift: str | None = None
+    matrix: Path | None = None
     drop: tuple[str, ...] = ()
     impute: Any = None
     unknown: Any = "error"
@@ -56,13 +72,33 @@ class FitRequest:
     report: Path | None = None
     out: Path | None = None
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Return the request that a command's options make.
+
+        Parameters
+        ----------
+        options : mapping of str to object
+            By the names of the attributes; names of choices may be members of an enumeration.
+        """
+        plain = {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in options.items()
+        }
+        return cls(**(plain | {"drop": tuple(plain.get("drop") or ())}))
+
     def roles(self) -> dict[str, str]:
         """Return the columns that are neither features nor target, by the part they play."""
-        named = {"weights": self.weights, "offset": self.offset}
+        named = {
+            "weights": self.weights,
+            "offset": self.offset,
+            "w": self.weights_column,
+            "shift": self.shift,
+        }
         return {role: name for role, name in named.items() if name is not None}
 
-    def estimator(self, *, verbose: int = 0) -> SoftmaxClassifier | SoftmaxRegressor:
-        """Return the estimator, its settings checked.
+    def estimator(self, *, verbose: int = 0) -> Any:
+        """Return the estimator, its settings checked; what columns hold is not yet in them.
 
         Parameters
         ----------
@@ -71,50 +107,49 @@ class FitRequest:
         Raises
         ------
         InputError
-            If a setting is wrong, or belongs to the other problem.
+            If a setting is wrong, or belongs to another problem.
         """
         self._check_options()
-        shared: dict[str, Any] = {
-            "solver": self.solver,
-            "max_iter": self.max_iter,
-            "verbose": verbose,
+        given = {
+            "C": self.C,
+            "ridge": self.ridge,
+            "w": self.w,
+            "tol": self.tol,
+            "restarts": self.restarts,
+            "fidelity": self.fidelity,
+            "unit": self.problem if self.problem in ("exp", "cosh", "sinh") else self.unit,
+            "outer": self.outer,
+            "class_weight": self.class_weight,
+            "fit_intercept": False if self.no_intercept else None,
+            "normalise": self.normalise or None,
+            "signs": "interior" if self.interior else None,
+            "solver": self.solver if "--solver" in BELONGS[self.problem] else None,
         }
-        given = {"C": self.C, "ridge": self.ridge, "w": self.w, "tol": self.tol}
-        shared |= {name: value for name, value in given.items() if value is not None}
-        estimator: SoftmaxClassifier | SoftmaxRegressor
-        if self.problem == "softmax":
-            estimator = SoftmaxRegressor(**shared)
-        else:
-            estimator = SoftmaxClassifier(
-                **shared, fit_intercept=self.intercept, class_weight=self.class_weight
-            )
+        settings: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        if self.no_gauge:
+            settings["gauge"] = None
+        kind = ESTIMATORS[self.problem]
+        estimator = kind(max_iter=self.max_iter, verbose=verbose, **settings)
         estimator._check_parameters()
         return estimator
 
     def _check_options(self) -> None:
-        """Refuse options of the other problem, and columns with two roles."""
-        belongs: dict[ProblemKind, dict[str, bool]] = {
-            "classifier": {
-                "--C": self.C is not None,
-                "--class-weight": self.class_weight is not None,
-                "--no-intercept": not self.intercept,
-                "--offset": self.offset is not None,
-            },
-            "softmax": {"--ridge": self.ridge is not None, "--w": self.w is not None},
-        }
-        for problem, options in belongs.items():
-            wrong = [name for name, given in options.items() if given]
-            if problem != self.problem and wrong:
-                raise InputError(
-                    f"{wrong[0]} belongs to --problem {problem}, not to {self.problem}: leave it"
-                    " out."
-                )
-        roles = [name for name in (self.target, self.weights, self.offset) if name is not None]
+        """Refuse options of other problems, and columns with two roles."""
+        given = self._options()
+        check_belonging([name for name, value in given.items() if value is not None], self.problem)
+        if self.fidelity == "paper" and self.solver != "auto":
+            raise InputError(
+                "--fidelity paper runs the paper's own algorithm: leave --solver out, or the"
+                " fidelity."
+            )
+        # The target of two layers is a column of another table.
+        target = [] if self.target is None or self.matrix is not None else [self.target]
+        roles = [*target, *self.roles().values()]
         twice = [name for name in roles if roles.count(name) > 1]
         if twice:
             raise InputError(
-                f"Column {show(twice[0])} has two roles: --target, --weights and --offset must name"
-                " different columns."
+                f"Column {show(twice[0])} has two roles: the target and the columns that other"
+                " options name must be different ones."
             )
 
     def target_of(self, table: Table) -> str:
@@ -130,12 +165,35 @@ class FitRequest:
 
     def command(self) -> str:
         """Return the command line that asks for this fit."""
-        options: dict[str, object] = {
+        words = ["softunit", "fit", str(self.data)]
+        for option, value in self._options().items():
+            if value is True:
+                words.append(option)
+            elif value is not None:
+                text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+                words += [option, text]
+        for name in self.drop:
+            words += ["--drop", name]
+        return shlex.join(words)
+
+    def _options(self) -> dict[str, object]:
+        """Return the value of each option, None where it says what holds anyway."""
+        return {
             "--target": self.target,
             "--problem": None if self.problem == "classifier" else self.problem,
             "--C": self.C,
             "--ridge": self.ridge,
             "--w": self.w,
+            "--weights-column": self.weights_column,
+            "--unit": self.unit,
+            "--no-gauge": self.no_gauge or None,
+            "--normalise": self.normalise or None,
+            "--outer": self.outer,
+            "--matrix": self.matrix,
+            "--shift": self.shift,
+            "--interior": self.interior or None,
+            "--restarts": self.restarts,
+            "--fidelity": self.fidelity,
             "--tol": self.tol,
             "--class-weight": self.class_weight,
             "--solver": None if self.solver == "auto" else self.solver,
@@ -147,11 +205,5 @@ class FitRequest:
             "--format": self.format,
             "--report": self.report,
             "--out": self.out,
+            "--no-intercept": self.no_intercept or None,
         }
-        words = ["softunit", "fit", str(self.data)]
-        for option, value in options.items():
-            if value is not None:
-                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
-        for name in self.drop:
-            words += ["--drop", name]
-        return shlex.join(words if self.intercept else [*words, "--no-intercept"])

@@ -15,13 +15,11 @@ from softunit.errors import FileError, InputError, MissingExtraError
 from softunit.model_file.checks import parse_json
 from softunit.model_file.header import decode_header, encode_header
 from softunit.model_file.model import ESTIMATORS, SavedModel
-from softunit.tables.names import cut, listed, near, show
+from softunit.model_file.tensors import check_names, check_type, tensors_of
+from softunit.tables.names import cut, near, show
 
 KEY = "softunit"
 """The one entry of the metadata of the safetensors file; it holds the JSON header."""
-
-TENSORS = ({"coef", "intercept"}, {"coef"})
-_DTYPES = ("F32", "F64")
 
 
 def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
@@ -51,12 +49,18 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
             f"`problem` is {model.problem!r}, but the estimator is a"
             f" {type(model.estimator).__name__}."
         )
-    tensors = {"coef": np.ascontiguousarray(model.estimator.coef_)}
-    if model.problem == "classifier":
-        tensors["intercept"] = np.ascontiguousarray(model.estimator.intercept_)
+    unit = getattr(model.estimator, "unit", model.problem)
+    if model.problem in ("exp", "cosh", "sinh") and unit != model.problem:
+        raise InputError(f"`problem` is {model.problem!r}, but the estimator's unit is {unit!r}.")
+    if (model.shift is not None) != (model.problem == "leverage"):
+        raise InputError(
+            "`shift` names the column with the b of leverage scores: they need it, and no other"
+            f" problem has one; got {model.shift!r} for {model.problem!r}."
+        )
+    tensors = tensors_of(model)
     for name, tensor in tensors.items():
         _check_finite(name, tensor)
-    header = json.dumps(encode_header(model), allow_nan=False)
+    header = json.dumps(encode_header(model), allow_nan=False, default=np.generic.item)
     with replace_file(path) as temporary:
         try:
             save_file(tensors, str(temporary), metadata={KEY: header})
@@ -134,16 +138,9 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Array]]:
         header = parse_json(metadata[KEY])
         names = set(file.keys())
         problem = header.get("problem") if isinstance(header, dict) else None
-        wanted = TENSORS[1] if problem == "softmax" else TENSORS[0]
-        if names != wanted:
-            raise FileError(
-                f"it must hold the arrays {listed(sorted(wanted))}; it holds"
-                f" {listed(sorted(names), 5)}"
-            )
+        check_names(problem, names)
         for name in names:
-            dtype = str(file.get_slice(name).get_dtype())
-            if dtype not in _DTYPES:
-                raise FileError(f"`{name}` must be of type {' or '.join(_DTYPES)}; got {dtype}")
+            check_type(name, str(file.get_slice(name).get_dtype()))
         tensors = {name: file.get_tensor(name) for name in names}
     for name, tensor in tensors.items():
         _check_finite(name, tensor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,30 +11,21 @@ import numpy as np
 from softunit._typing import Array
 from softunit.errors import FileError, InputError
 from softunit.model_file import checks
-from softunit.model_file.model import (
-    ESTIMATORS,
-    FORMAT,
-    PROBLEMS,
-    Estimator,
-    ProblemKind,
-    SavedModel,
-    Training,
-)
+from softunit.model_file.model import FORMAT, PROBLEMS, ProblemKind, SavedModel, Training
+from softunit.model_file.settings import decode_settings, encode_settings
+from softunit.model_file.tensors import matrix_of
 from softunit.solution import Status
 from softunit.tables import Encoding
 from softunit.tables.names import listed, show
 
 KEYS = (
-    "classes", "encoding", "format", "offset", "problem", "settings", "softunit", "target",
-    "training", "weights",
+    "classes", "encoding", "format", "offset", "problem", "score_weights", "settings", "shift",
+    "softunit", "target", "training", "weights",
 )  # fmt: skip
+_SINCE_2 = {"score_weights": None, "shift": None}
+_OLD_PROBLEMS: tuple[ProblemKind, ...] = ("classifier", "softmax")
 _TRAINING = tuple(Training.__dataclass_fields__)
 _LABEL_TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
-_INFINITY = "infinity"
-"""How C = inf is written: JSON has no number for it."""
-
-_OF_THE_RUN = "keyboard_interrupt"
-"""The setting that says nothing about the model, so that files do without it."""
 
 
 def encode_header(model: SavedModel) -> dict[str, Any]:
@@ -53,8 +43,10 @@ def encode_header(model: SavedModel) -> dict[str, Any]:
         "target": model.target,
         "weights": model.weights,
         "offset": model.offset,
+        "score_weights": model.score_weights,
+        "shift": model.shift,
         "classes": _encode_classes(model),
-        "settings": _encode_settings(model.estimator),
+        "settings": encode_settings(model),
         "encoding": model.encoding.to_json(),
         "training": dict(vars(model.training)),
     }
@@ -65,20 +57,6 @@ def _version() -> str:
         return version("softunit")
     except PackageNotFoundError:  # run from a source tree
         return "(not installed)"  # as the command line says it
-
-
-def _encode_settings(estimator: Estimator) -> dict[str, Any]:
-    settings = dict(estimator.get_params(deep=False))
-    del settings[_OF_THE_RUN]
-    for name, value in settings.items():
-        plain = value.item() if isinstance(value, np.generic) else value
-        if not isinstance(plain, str | int | float | None):
-            raise InputError(
-                f"`{name}` = {show(value)} cannot be saved with a model: a file holds texts and"
-                " numbers only. Fit with a plain value, such as the name of a solver."
-            )
-        settings[name] = _INFINITY if plain == math.inf else plain
-    return settings
 
 
 def _encode_classes(model: SavedModel) -> dict[str, Any] | None:
@@ -103,66 +81,64 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
         If a key is unknown or missing, a value has the wrong type, or sizes disagree; the file is
         named by the caller.
     """
-    if isinstance(data, dict) and (data.get("format") != FORMAT or data["format"] is True):
-        raise FileError(
-            f"it has format version {show(data.get('format'))}, and this release reads {FORMAT};"
-            " read it with the release that wrote it, or fit again"
-        )
+    data, old = _at_this_format(data)
     checks.mapping(data, KEYS, "its header")
     checks.text(data["softunit"], "`softunit`")
-    problem = _decode_problem(data["problem"])
-    estimator = _decode_settings(problem, data["settings"])
+    problem = _decode_problem(data["problem"], _OLD_PROBLEMS if old else PROBLEMS)
+    names = {
+        key: checks.text_or_none(data[key], f"`{key}`")
+        for key in ("weights", "offset", "score_weights", "shift")
+    }
+    if (names["shift"] is not None) != (problem == "leverage"):
+        raise FileError(f"`shift` does not go with the problem {problem}")
+    estimator = decode_settings(
+        problem,
+        data["settings"],
+        matrix=matrix_of(tensors),
+        by_column=names["score_weights"] is not None,
+        old=old,
+    )
     classes = _decode_classes(data["classes"], problem)
     width = _set_fitted(estimator, tensors, classes)
     training = _decode_training(data["training"])
-    if isinstance(estimator, ESTIMATORS["classifier"]):
-        estimator.n_iter_ = np.array([training.n_iter], dtype=np.int32)
-    else:
-        estimator.n_iter_ = training.n_iter
+    n_iter = training.n_iter
+    classifies = problem == "classifier"
+    estimator.n_iter_ = np.array([n_iter], dtype=np.int32) if classifies else n_iter
+    if not classifies:
+        estimator.solution_ = training.solution(estimator.coef_)
     return SavedModel(
         estimator=estimator,
         encoding=_decode_encoding(data["encoding"], width),
         problem=problem,
         target=checks.text(data["target"], "`target`"),
-        weights=checks.text_or_none(data["weights"], "`weights`"),
-        offset=checks.text_or_none(data["offset"], "`offset`"),
         training=training,
+        **names,
     )
 
 
-def _decode_problem(value: Any) -> ProblemKind:
-    for problem in PROBLEMS:
+def _at_this_format(data: Any) -> tuple[Any, bool]:
+    """Return a header with the keys of this format, and whether it was of format 1."""
+    if not isinstance(data, dict):
+        return data, False
+    version = data.get("format")
+    if isinstance(version, bool) or version not in (1, FORMAT):
+        raise FileError(
+            f"it has format version {show(version)}, and this release reads 1 and {FORMAT};"
+            " read it with the release that wrote it, or fit again"
+        )
+    if version == FORMAT:
+        return data, False
+    strange = sorted(set(data) & set(_SINCE_2))
+    if strange:
+        raise FileError(f"its header has unknown keys {listed(strange)}")
+    return data | _SINCE_2, True
+
+
+def _decode_problem(value: Any, known: tuple[ProblemKind, ...]) -> ProblemKind:
+    for problem in known:
         if value == problem:
             return problem
-    raise FileError(f"`problem` must be one of {listed(PROBLEMS)}; got {show(value)}")
-
-
-def _decode_settings(problem: ProblemKind, data: Any) -> Estimator:
-    """Return an estimator, not fitted, whose settings are those that its class has and accepts."""
-    kind = ESTIMATORS[problem]
-    defaults = kind().get_params(deep=False)
-    del defaults[_OF_THE_RUN]
-    settings = dict(checks.mapping(data, defaults, "`settings`"))
-    if settings.get("C") == _INFINITY:
-        settings["C"] = math.inf
-    for name, default in defaults.items():
-        value = settings[name]
-        # bool is an int to Python: a switch must be a switch and a number no switch.
-        good = isinstance(value, bool) == isinstance(default, bool)
-        if name == "class_weight":
-            good = value is None or value == "balanced"
-        elif name in ("random_state", "verbose"):
-            good = (value is None and name == "random_state") or type(value) is int
-        if not good:
-            raise FileError(f"setting `{name}` has a value that is not known: {show(value)}")
-    estimator = kind(**settings)
-    if problem == "softmax":
-        checks.number(settings["w"], "setting `w`")
-    try:
-        estimator._check_parameters()
-    except InputError as error:
-        raise FileError(f"a setting is wrong: {str(error).rstrip('.')}") from error
-    return estimator
+    raise FileError(f"`problem` must be one of {listed(known)}; got {show(value)}")
 
 
 def _decode_classes(data: Any, problem: str) -> Array | None:
@@ -188,7 +164,7 @@ def _decode_classes(data: Any, problem: str) -> Array | None:
     return classes
 
 
-def _set_fitted(estimator: Estimator, tensors: Mapping[str, Array], classes: Array | None) -> int:
+def _set_fitted(estimator: Any, tensors: Mapping[str, Array], classes: Array | None) -> int:
     """Set the coefficients, shapes checked, and return the number d of columns."""
     coef = tensors["coef"]
     if classes is None:

@@ -6,20 +6,45 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeAlias, get_args
 
-from softunit.estimators import SoftmaxClassifier, SoftmaxRegressor
+from softunit._typing import Vector
+from softunit.estimators import (
+    HyperbolicRegressor,
+    LeverageScoreInverter,
+    RescaledRegressor,
+    SoftmaxClassifier,
+    SoftmaxRegressor,
+    TwoLayerRegressor,
+)
+from softunit.solution import Solution, Status
 from softunit.tables import Encoding
 
-FORMAT = 1
-"""The version of the file format that this release writes and reads."""
+FORMAT = 2
+"""The version of the file format that this release writes; it reads this one and 1."""
 
-ProblemKind: TypeAlias = Literal["classifier", "softmax"]
-Estimator: TypeAlias = SoftmaxClassifier | SoftmaxRegressor
+ProblemKind: TypeAlias = Literal[
+    "classifier", "softmax", "exp", "cosh", "sinh", "rescaled", "two-layer", "leverage"
+]
+Regressor: TypeAlias = (
+    SoftmaxRegressor
+    | HyperbolicRegressor
+    | RescaledRegressor
+    | TwoLayerRegressor
+    | LeverageScoreInverter
+)
+Estimator: TypeAlias = SoftmaxClassifier | Regressor
 
 PROBLEMS: tuple[ProblemKind, ...] = get_args(ProblemKind)
-ESTIMATORS: dict[str, type[SoftmaxClassifier] | type[SoftmaxRegressor]] = {
+ESTIMATORS: dict[ProblemKind, type[Any]] = {
     "classifier": SoftmaxClassifier,
     "softmax": SoftmaxRegressor,
+    "exp": HyperbolicRegressor,
+    "cosh": HyperbolicRegressor,
+    "sinh": HyperbolicRegressor,
+    "rescaled": RescaledRegressor,
+    "two-layer": TwoLayerRegressor,
+    "leverage": LeverageScoreInverter,
 }
+"""The class of the estimator of each problem; of exp, cosh and sinh it is one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +88,7 @@ class Training:
 
         Parameters
         ----------
-        estimator : SoftmaxClassifier or SoftmaxRegressor
+        estimator : a fitted estimator
         source : str
             Name of the file that it was fitted to.
         rows : int
@@ -81,6 +106,24 @@ class Training:
             certificate=estimator.certificate_.to_dict(),
         )
 
+    def solution(self, x: Vector) -> Solution:
+        """Return the end of the fit as far as the file tells of it: without history and cost.
+
+        Parameters
+        ----------
+        x : ndarray of shape (d,)
+        """
+        return Solution(
+            x=x,
+            value=math.nan if self.value is None else self.value,
+            gradient_norm=math.nan if self.gradient_norm is None else self.gradient_norm,
+            status=Status[self.status],
+            n_iter=self.n_iter,
+            history=(),
+            seconds=self.seconds,
+            solver=self.solver,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class SavedModel:
@@ -88,16 +131,22 @@ class SavedModel:
 
     Attributes
     ----------
-    estimator : SoftmaxClassifier or SoftmaxRegressor
-        Fitted. A loaded one predicts and certifies; it has no `solution_` and no `certificate_`,
-        since nothing that a file says about itself is taken on trust.
+    estimator : a fitted classifier or regressor
+        A loaded one predicts and certifies; it has no `certificate_`, since nothing that a file
+        says about itself is taken on trust. The `solution_` of a regressor is what the file says
+        of its fit; `certify` takes nothing but x from it.
     encoding : Encoding
-    problem : {"classifier", "softmax"}
+    problem : {"classifier", "softmax", "exp", "cosh", "sinh", "rescaled", "two-layer", "leverage"}
     target : str
-        Name of the column that is predicted.
+        Name of the column that is predicted; for two layers a column of the outer matrix's table.
     training : Training
     weights, offset : str or None
         Names of the columns with row weights and offsets.
+    score_weights : str or None
+        Name of the column with the w of a regulariser, one for each row. A loaded estimator has
+        w = None then, which its `certify` refuses: w must be read and set.
+    shift : str or None
+        Name of the column with the b of leverage scores.
     """
 
     estimator: Estimator
@@ -107,6 +156,8 @@ class SavedModel:
     training: Training
     weights: str | None = None
     offset: str | None = None
+    score_weights: str | None = None
+    shift: str | None = None
 
 
 def _finite(value: float) -> float | None:

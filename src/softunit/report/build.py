@@ -16,16 +16,19 @@ from softunit.report.measure import (
     confused_pairs,
     deviations,
     largest_coefficients,
+    regression_measures,
     tally,
 )
+from softunit.report.objectives import classifier_objective, regressor_objective
 from softunit.report.summary import FitSummary, Labels, Rows, Scatter
-from softunit.report.words import number, percent, shorten
+from softunit.report.words import counted, number, percent, shorten
 from softunit.solution import Solution
 
 MOST_COEFFICIENTS = 20
 MOST_PAIRS = 15
 LARGEST_MATRIX = 30
 MOST_POINTS = 2000
+_OF_THE_RUN = ("keyboard_interrupt", "verbose")
 
 
 class Fitted(Protocol):
@@ -93,7 +96,7 @@ def classifier_summary(
     shown = _coefficients(estimator, X, labels, classes[-1:] if len(coef) == 1 else classes)
     return FitSummary(
         title=labels.title or _title(estimator, labels),
-        objective=labels.objective or _classifier_objective(estimator),
+        objective=labels.objective or classifier_objective(estimator.get_params(deep=False)),
         scale="mean loss plus penalty",
         solution=estimator.solution_,
         certificate=estimator.certificate_,
@@ -118,7 +121,13 @@ def classifier_summary(
 
 
 def regressor_summary(
-    estimator: FittedRegressor, X: Any, b: Any, *, labels: Labels | None = None
+    estimator: FittedRegressor,
+    X: Any,
+    b: Any,
+    *,
+    labels: Labels | None = None,
+    sample_weight: Any = None,
+    fitted: Any = None,
 ) -> FitSummary:
     """Return the summary of a fitted regressor on the rows it was fitted to.
 
@@ -127,42 +136,53 @@ def regressor_summary(
     estimator : fitted regressor
     X : array, sparse array or frame of shape (n, d)
     b : array of shape (n,)
-        The target.
+        The target; for two layers of shape (m,).
     labels : Labels or None
         Names and sentences that the estimator does not know.
+    sample_weight : array of shape (n,) or None
+        Only described; every row counts once in the measures.
+    fitted : array of the shape of b, or None
+        The fitted values, where `predict` needs more than X; None calls it.
 
     Returns
     -------
     FitSummary
+
+    Raises
+    ------
+    InputError
+        If there is not one entry of b for each fitted value.
     """
     labels = labels or Labels()
     X = _table(X)
     # One call: a softmax over all rows couples them, so blocks would give another answer.
-    fitted = np.asarray(estimator.predict(X), dtype=np.float64).ravel()
+    fitted = estimator.predict(X) if fitted is None else fitted
+    fitted = np.asarray(fitted, dtype=np.float64).ravel()
     target = np.asarray(b, dtype=np.float64).ravel()
     if fitted.shape != target.shape:
         raise InputError(
-            f"`b` must have one entry per row of X: got {target.shape} and {fitted.shape}."
+            f"`b` must have one entry per fitted value: got {target.shape} and {fitted.shape}."
         )
-    residual = target - fitted
     shown = _coefficients(estimator, X, labels, ("",))
     return FitSummary(
         title=labels.title or _title(estimator, labels),
-        objective=labels.objective or "1/2 |softmax(A x) - b|² + 1/2 |diag(w) A x|²",
+        objective=labels.objective
+        or regressor_objective(
+            type(estimator).__name__,
+            estimator.get_params(deep=False),
+            weighted=sample_weight is not None,
+        ),
         scale="loss plus penalty",
         solution=estimator.solution_,
         certificate=estimator.certificate_,
-        data=_data(X, labels, (), None),
+        data=_data(X, labels, (), sample_weight),
         settings=_settings(estimator),
-        measures=(
-            ("Root mean squared residual", number(float(np.sqrt(np.mean(residual**2))))),
-            ("Largest residual", number(float(np.abs(residual).max()))),
-            ("Variance explained", _explained(target, residual)),
-        ),
+        measures=(*regression_measures(target, fitted), *_of_signs(estimator)),
         coefficients=shown.largest,
         n_coefficients=int(np.asarray(estimator.coef_).size),
         effect=shown.effect,
         fit=_thin(target, fitted),
+        runs=_runs(estimator),
         notes=labels.notes,
         repeat=labels.repeat,
         advice=labels.advice,
@@ -173,9 +193,29 @@ def _table(X: Any) -> Any:
     return X if hasattr(X, "shape") else np.asarray(X)
 
 
-def _explained(target: Vector, residual: Vector) -> str:
-    spread = float(np.sum((target - target.mean()) ** 2))
-    return percent(1.0 - float(residual @ residual) / spread) if spread > 0.0 else "undefined"
+def _of_signs(estimator: object) -> Rows:
+    """Return what an inversion of leverage scores says of the signs that it took."""
+    signs = getattr(estimator, "signs_", None)
+    if signs is None:
+        return ()
+    below = int(np.count_nonzero(np.asarray(signs) < 0))
+    rows: Rows = (("A x below b", f"in {number(below)} of {counted(len(signs), 'row')}"),)
+    misfit = float(getattr(estimator, "misfit_", np.nan))
+    return (*rows, ("Misfit before the polish", number(misfit, 2))) if np.isfinite(misfit) else rows
+
+
+def _runs(estimator: object) -> Rows:
+    """Return what each phase of a fit did, where there were several."""
+    phases: tuple[Solution, ...] = getattr(estimator, "phases_", ())
+    if len(phases) < 2:
+        return ()
+    return tuple(
+        (
+            f"{place}. {phase.solver}",
+            f"{counted(phase.n_iter, 'iteration')}, value {number(phase.value, 6)}",
+        )
+        for place, phase in enumerate(phases, 1)
+    )
 
 
 def _thin(target: Vector, fitted: Vector) -> Scatter:
@@ -188,16 +228,12 @@ def _thin(target: Vector, fitted: Vector) -> Scatter:
     return Scatter(target, fitted, rows)
 
 
-def _title(estimator: object, labels: Labels) -> str:
+def _title(estimator: Fitted, labels: Labels) -> str:
     name = type(estimator).__name__
+    settings = estimator.get_params(deep=False)
+    kind = settings.get("unit") or settings.get("outer")
+    name += f" ({kind})" if isinstance(kind, str) else ""
     return f"{name} on {labels.source}" if labels.source else name
-
-
-def _classifier_objective(estimator: Fitted) -> str:
-    C = estimator.get_params(deep=False).get("C", 1.0)
-    if np.isposinf(C):
-        return "mean over i of s_i loss_i, without penalty (C is infinite)"
-    return f"C · Σ s_i loss_i + 1/2 |W|², C = {number(C)}; values are divided by C · Σ s_i"
 
 
 def _data(X: Any, labels: Labels, classes: tuple[str, ...], weight: Any) -> Rows:
@@ -217,7 +253,9 @@ def _data(X: Any, labels: Labels, classes: tuple[str, ...], weight: Any) -> Rows
 
 def _settings(estimator: Fitted) -> Rows:
     settings = estimator.get_params(deep=False)
-    return tuple((name, _setting(value)) for name, value in settings.items() if name != "verbose")
+    return tuple(
+        (name, _setting(value)) for name, value in settings.items() if name not in _OF_THE_RUN
+    )
 
 
 def _setting(value: object) -> str:

@@ -18,6 +18,8 @@ from softunit.solution import Record
 
 MOST_POINTS = 300
 MOST_DOTS = 40
+DECADES = 1000.0
+"""Largest over smallest value from which a scatter has logarithmic axes."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Chart:
 def convergence_charts(summary: FitSummary) -> tuple[Chart, ...]:
     """Return the gradient against iterations, time and products, and the value's fall.
 
-    A picture that would have no point (a gradient of zero has no logarithm) is left out.
+    A picture that would have no line (a gradient of zero has no logarithm) is left out.
     """
     history = summary.solution.history
     tol = summary.solution.tol
@@ -142,7 +144,7 @@ def _curve(
         for record, height in zip(history, heights, strict=True)
         if 0.0 < height < math.inf and math.isfinite(across(record))
     ]
-    if not points:
+    if len(points) < 2:
         return None
     points = _thinned(points)
     title, x_label, y_label = _WORDS[key]
@@ -230,21 +232,29 @@ def scatter_chart(fit: Scatter) -> Chart:
         if math.isfinite(target) and math.isfinite(fitted)
     ]
     both = [value for pair in pairs for value in pair] or [0.0]
-    margin = 0.03 * (max(both) - min(both))
-    both += [min(both) - margin, max(both) + margin]
-    x, y = linear_axis(both, "Target"), linear_axis(both, "Fitted value")
+    if _over_decades(both):
+        x, y = log_axis(both, "Target"), log_axis(both, "Fitted value")
+    else:
+        margin = 0.03 * (max(both) - min(both))
+        both += [min(both) - margin, max(both) + margin]
+        x, y = linear_axis(both, "Target"), linear_axis(both, "Fitted value")
     box = Box(left=58.0, bottom=330.0)
     shown = len(fit.target)
     part = "" if shown == fit.rows else f", {number(shown)} of them drawn"
     return Chart(
         key="fit",
         title="Target against fitted value",
-        description=f"Each dot is one of {number(fit.rows)} rows{part}; on the diagonal the fit"
+        description=f"Each dot is one of {number(fit.rows)} targets{part}; on the diagonal the fit"
         " is exact.",
         x=x,
         y=y,
         box=box,
         height=374.0,
-        dots=tuple((box.x(x.place(a)), box.y(y.place(b)), 2.2) for a, b in pairs),
+        dots=tuple((box.x(x.place(a)), box.y(y.place(b)), 3.0) for a, b in pairs),
         diagonal=((box.x(0), box.y(0)), (box.x(1), box.y(1))),
     )
+
+
+def _over_decades(values: Sequence[float]) -> bool:
+    """Return whether values are positive and so different that most would lie at zero."""
+    return min(values) > 0.0 and max(values) >= DECADES * min(values)

@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from softunit._typing import Array, Matrix, Vector
 from softunit.errors import InputError
-from softunit.report.summary import Bin, Calibration, Coefficient, Confused
+from softunit.report.summary import Bin, Calibration, Coefficient, Confused, Rows
+from softunit.report.words import number, percent
 
 BINS = 10
 _BLOCK = 2**20  # entries of a block of probabilities: 8 MB of float64
@@ -152,6 +153,18 @@ def confused_pairs(confusion: Any, names: tuple[str, ...], most: int) -> tuple[C
             float(entries.data[i] / totals[truth[i]]),
         )
         for i in order
+    )
+
+
+def regression_measures(target: Vector, fitted: Vector) -> Rows:
+    """Return how far fitted values of shape (m,) are from their target, as label and value."""
+    residual = target - fitted
+    spread = float(np.sum((target - target.mean()) ** 2))
+    explained = percent(1.0 - float(residual @ residual) / spread) if spread > 0.0 else "undefined"
+    return (
+        ("Root mean squared residual", number(float(np.sqrt(np.mean(residual**2))))),
+        ("Largest residual", number(float(np.abs(residual).max()))),
+        ("Variance explained", explained),
     )
 
 

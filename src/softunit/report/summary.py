@@ -136,6 +136,8 @@ class FitSummary:
         What `Coefficient.effect` is.
     fit : Scatter or None
         Regressors only.
+    runs : tuple of (label, value)
+        The runs that led to the answer, the answer last; empty where it was one.
     notes : tuple of str
         Warnings, as sentences.
     """
@@ -156,6 +158,7 @@ class FitSummary:
     n_coefficients: int = 0
     effect: str = "the coefficient itself"
     fit: Scatter | None = None
+    runs: Rows = ()
     notes: tuple[str, ...] = field(default=())
     repeat: str = ""
     advice: str = ""

@@ -21,6 +21,9 @@ _TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u20
 STYLES = {"proved": "green", "estimated": "yellow", "note": "dim"}
 """Colours of the marks in the terminal; a note claims nothing, so it has none."""
 
+_SYMBOLS = ("b ", "s ", "w ", "x ")
+"""Vectors that a sentence may begin with: a capital would make a matrix of b."""
+
 _HEADLINES = {
     Status.RUNNING: "Not finished",
     Status.CONVERGED: "Converged",
@@ -64,8 +67,8 @@ def shorten(text: str, width: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return `text` with its first letter as at the start of a sentence."""
-    return text[:1].upper() + text[1:]
+    """Return `text` with its first letter as at the start of a sentence; symbols stay symbols."""
+    return text if text.startswith(_SYMBOLS) else text[:1].upper() + text[1:]
 
 
 def number(value: float, digits: int = 4) -> str:
