@@ -151,11 +151,11 @@ class LocalTheory:
                     False,
                 )
             )
-        if self.iterations is not None:
+        if self.iterations is not None and self.curvature > 0:
             said.append(
                 (
-                    f"from the start the theory predicts {self.iterations} steps that leave at most"
-                    " 0.4 of the distance each.",
+                    f"from x0 the theory predicts {self.iterations} steps that leave at most 0.4 of"
+                    " the distance each, if x0 lies in the region.",
                     False,
                 )
             )
@@ -222,7 +222,7 @@ def local_theory(
         region_log10=math.nan,
         region=region,
         distance=distance,
-        inside=distance <= region,
+        inside=bool(distance <= region),
         inside_paper=False,
         iterations=steps,
     )
@@ -263,7 +263,7 @@ def _beside_paper(
         guaranteed=guaranteed,
         lipschitz_log10=log_m,
         region_log10=log_region,
-        inside_paper=size <= bound and log_distance <= log_region,
+        inside_paper=bool(size <= bound and log_distance <= log_region),
     )
 
 

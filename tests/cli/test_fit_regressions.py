@@ -157,7 +157,6 @@ def test_the_outer_matrix_may_be_any_table(name, tmp_path, rng):
 SENTENCES = {
     "softmax --C 2": "--C belongs to --problem classifier, not to softmax",
     "softmax --restarts 2": "--restarts belongs to --problem cosh, rescaled, two-layer or leverage",
-    "softmax --fidelity paper": "--fidelity belongs to --problem exp, cosh, sinh, rescaled",
     "exp --normalise": "--normalise belongs to --problem softmax, not to exp",
     "exp --unit cosh": "--unit belongs to --problem rescaled, not to exp",
     "exp --restarts 3": "--restarts belongs to",

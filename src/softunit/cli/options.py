@@ -176,7 +176,7 @@ Fidelity = Annotated[
     typer.Option(
         "--fidelity",
         metavar="HOW",
-        help="paper: the paper's algorithm as printed (not softmax). (default auto)",
+        help="paper: the paper's algorithm as printed. (default auto)",
         rich_help_panel=REGRESSIONS,
     ),
 ]

@@ -21,7 +21,7 @@ BELONGS: Mapping[ProblemKind, tuple[str, ...]] = MappingProxyType(
             "--solver",
             "--weights",
         ),
-        "softmax": (*_FITTED, "--normalise", "--weights"),
+        "softmax": (*_FITTED, "--fidelity", "--normalise", "--weights"),
         "exp": (*_FITTED, "--fidelity", "--weights"),
         "cosh": (*_FITTED, "--fidelity", "--restarts", "--weights"),
         "sinh": (*_FITTED, "--fidelity", "--weights"),

@@ -214,9 +214,9 @@ class Remarks:
         """
         spread = float(((self.sigma - self.sigma.mean()) ** 2).sum())
         if left > DOUBTFUL * spread + 1e-20 * len(self.sigma):
-            share = left / spread if spread > 0 else np.inf
+            share = f"{left / spread:.2g} of" if spread > 0 else f"{left:.2g}, more than"
             self.warn(
-                f"the answer leaves {share:.2g} of the squared spread of the leverage scores"
+                f"the answer leaves {share} the squared spread of the leverage scores"
                 " unexplained. They are noisy or of another A or b, or the fit ended in a wrong"
                 " minimum: x may be far off. A prior `x0` near x would help."
             )

@@ -45,7 +45,7 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
     - `_unit(n)`: the unit for n rows;
     - `_phases(problem, settings, tick)`: the runs that lead to the answer, the answer last;
     - `predict`;
-    - `_checked_target(y, n)`, `_check_parameters()`, `_notes(problem, solution)` where the defaults
+    - `_checked_target(y, n)`, `_check_parameters()`, `_notes(problem, x)` where the defaults
       do not do.
     """
 
@@ -70,7 +70,7 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
     def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
         """Return the runs that lead to the answer, the answer last."""
 
-    def _notes(self, problem: Problem, solution: Solution) -> tuple[Statement, ...]:
+    def _notes(self, problem: Problem, x: Vector) -> tuple[Statement, ...]:
         """Return what the certificate should say beyond the usual, first things first."""
         return ()
 
@@ -110,7 +110,7 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         problem = self._problem(*self._checked(X, y, sample_weight, reset=False))
         full = certify(problem, problem.design.from_input(self.coef_))
-        return self._with_notes(problem, self.solution_, full)
+        return self._with_notes(problem, self.coef_, full)
 
     def _check_parameters(self) -> None:
         check_positive("ridge", self.ridge, zero=True)
@@ -162,7 +162,7 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         if null:
             certificate = dataclasses.replace(certificate, unique=False)
         self.solution_ = dataclasses.replace(best, x=problem.design.to_input(x), status=status)
-        self.certificate_ = self._with_notes(problem, self.solution_, certificate)
+        self.certificate_ = self._with_notes(problem, self.solution_.x, certificate)
         self.coef_ = self.solution_.x
         self.n_iter_ = max(1, sum(run.n_iter for run in self.phases_))
         if null:
@@ -170,10 +170,8 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         if not self.solution_.converged:
             warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=4)
 
-    def _with_notes(
-        self, problem: Problem, solution: Solution, certificate: Certificate
-    ) -> Certificate:
-        notes = self._notes(problem, solution)
+    def _with_notes(self, problem: Problem, x: Vector, certificate: Certificate) -> Certificate:
+        notes = self._notes(problem, x)
         return dataclasses.replace(certificate, statements=(*notes, *certificate.statements))
 
     def __sklearn_tags__(self) -> Any:

@@ -200,25 +200,23 @@ class HyperbolicRegressor(UnitRegressor):
             self.coef_ = signed(self.coef_)
             self.solution_ = dataclasses.replace(self.solution_, x=self.coef_)
 
-    def _notes(self, problem: Problem, solution: Solution) -> tuple[Statement, ...]:
-        if not self._mirrored(problem, solution):
+    def _notes(self, problem: Problem, x: Vector) -> tuple[Statement, ...]:
+        if not self._mirrored(problem, x):
             return ()
         return (Statement(f"{SIGN} nonzero entry positive.", proved=True),)
 
-    def _with_notes(
-        self, problem: Problem, solution: Solution, certificate: Certificate
-    ) -> Certificate:
-        certificate = super()._with_notes(problem, solution, certificate)
-        if self._mirrored(problem, solution):
+    def _with_notes(self, problem: Problem, x: Vector, certificate: Certificate) -> Certificate:
+        certificate = super()._with_notes(problem, x, certificate)
+        if self._mirrored(problem, x):
             return dataclasses.replace(certificate, unique=False)
         return certificate
 
-    def _mirrored(self, problem: Problem, solution: Solution) -> bool:
+    def _mirrored(self, problem: Problem, x: Vector) -> bool:
         """Return whether -x is another point of the same value."""
         if self.unit != "cosh":
             return False
-        x = problem.design.from_input(solution.x)
-        return bool(np.abs(problem.scores(x)).max() > MIRRORED)
+        scores = problem.scores(problem.design.from_input(x))
+        return bool(np.abs(scores).max() > MIRRORED)
 
 
 def signed(x: Vector) -> Vector:

@@ -312,8 +312,14 @@ class LeverageScoreInverter(BaseEstimator):
         """Return a full certificate of the fitted x on some data, as `fit` takes them."""
         check_is_fitted(self)
         a = _dense(checked_x(self, A, reset=False))
-        problem = self._problem(a, LeverageScores(a, b), sigma)
-        return certify(problem, problem.design.from_input(self.coef_))
+        unit = LeverageScores(a, b)
+        problem = self._problem(a, unit, sigma)
+        full = certify(problem, problem.design.from_input(self.coef_))
+        remarks = Remarks(unit, problem.target)
+        remarks.look()
+        told = (remark.statement for remark in remarks.found)
+        unique = full.unique if remarks.unique else remarks.unique
+        return dataclasses.replace(full, statements=(*told, *full.statements), unique=unique)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

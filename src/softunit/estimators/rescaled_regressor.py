@@ -267,16 +267,14 @@ class RescaledRegressor(UnitRegressor):
             self.coef_ = signed(self.coef_)
             self.solution_ = dataclasses.replace(self.solution_, x=self.coef_)
 
-    def _notes(self, problem: Problem, solution: Solution) -> tuple[Statement, ...]:
+    def _notes(self, problem: Problem, x: Vector) -> tuple[Statement, ...]:
         notes = [Statement(note, proved=None) for note in self._vacuous(problem)]
-        if self.unit != "exp" and solution.x.any():
+        if self.unit != "exp" and x.any():
             notes.append(Statement(MIRROR.format(unit=self.unit), proved=True))
         return tuple(notes)
 
-    def _with_notes(
-        self, problem: Problem, solution: Solution, certificate: Certificate
-    ) -> Certificate:
-        certificate = super()._with_notes(problem, solution, certificate)
-        if self.unit != "exp" and solution.x.any():
+    def _with_notes(self, problem: Problem, x: Vector, certificate: Certificate) -> Certificate:
+        certificate = super()._with_notes(problem, x, certificate)
+        if self.unit != "exp" and x.any():
             return dataclasses.replace(certificate, unique=False)
         return certificate

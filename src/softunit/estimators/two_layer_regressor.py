@@ -209,8 +209,8 @@ class TwoLayerRegressor(UnitRegressor):
         descents, rng = Descents(problem, settings, tick), np.random.default_rng(seed)
         return TwoLayerPhases(descents, self.restarts, rng).run()
 
-    def _notes(self, problem: Problem, solution: Solution) -> tuple[Statement, ...]:
-        return statements(problem, problem.design.from_input(solution.x))
+    def _notes(self, problem: Problem, x: Vector) -> tuple[Statement, ...]:
+        return statements(problem, problem.design.from_input(x))
 
     def _keep(self, problem: Problem, best: Solution) -> None:
         super()._keep(problem, best)

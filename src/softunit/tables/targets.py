@@ -122,8 +122,8 @@ def _few_floats(values: Vector, name: str) -> Vector:
     if fractions.size > _FEW_VALUES:
         raise InputError(
             f"Target {show(name)} has {fractions.size:,} different values that are not whole"
-            " numbers, so it looks continuous; for a regression use --problem softmax, or group"
-            " the values into classes first."
+            " numbers, so it looks continuous; for a regression use --problem softmax or exp, or"
+            " group the values into classes first."
         )
     return values
 
