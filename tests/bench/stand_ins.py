@@ -6,11 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from softunit.bench import Answer, Case, CaseRun, Peer, Result, Task
+from softunit.bench import Answer, AnyCase, Case, CaseRun, Peer, Result, Task
 from softunit.bench.peers.base import from_model
 from softunit.bench.peers.scikit_learn import SCIKIT_LEARN
+from softunit.bench.regression import RegressionCase
 
 SMALL = Case("small-one", "power-law", 80, 3, 3, 0.01, 10.0)
+
+FAMILIES = ("softmax", "exp", "cosh", "sinh", "two-layer", "leverage")
+
+
+def regression(family: str, *, noisy: bool = True, bar: float = 1e-8) -> RegressionCase:
+    """Return a small planted regression, well conditioned."""
+    return RegressionCase("small-regression", family, 120, 3, bar, noisy, 10.0)
 
 
 def peer(fit: Callable[[Task, float], Answer], first_tol: float = 1e-6) -> Peer:
@@ -45,7 +53,7 @@ class Clock:
         return self.now
 
 
-def made_up(case: Case, **seconds: float | None) -> CaseRun:
+def made_up(case: AnyCase, **seconds: float | None) -> CaseRun:
     """Return a run of a case; None is a miss, and underscores of names are hyphens."""
     run = CaseRun(case, 0.5)
     for name, time in seconds.items():

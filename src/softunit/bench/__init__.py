@@ -4,24 +4,47 @@ A run's cost is seconds, and gradient-equivalents: seconds over those of one gra
 objective by plain numpy on the same data. An answer that misses the bar has no time.
 """
 
-from softunit.bench.cases import CASES, SUITES, Case, Suite, chosen_cases, chosen_suite
-from softunit.bench.judge import BAR, Task, gradient_of, gradient_seconds, judged
+from softunit.bench.cases import (
+    CASES,
+    SUITES,
+    AnyCase,
+    Case,
+    Kind,
+    Suite,
+    chosen_cases,
+    chosen_suite,
+)
+from softunit.bench.catalogue import ALL_SUITES, any_suite, case_from, cases_of, peers_of, planned
+from softunit.bench.judge import BAR, AnyTask, Task, gradient_of, gradient_seconds, judged
 from softunit.bench.machine import about, physical_cores
 from softunit.bench.peers import PEERS, Answer, Peer, chosen_peers
 from softunit.bench.pictures import draw_growth, draw_profile
 from softunit.bench.record import record
+from softunit.bench.regression.summary import regression_figures
 from softunit.bench.results import Result
 from softunit.bench.runner import CaseRun, Plan, run_cases
 from softunit.bench.scaling import SERIES, Growth, Series, growths, slope
-from softunit.bench.summary import Ratio, figures, geometric_mean, profile, ratio_of, solved
+from softunit.bench.summary import (
+    Ratio,
+    figures,
+    geometric_mean,
+    ours_missed,
+    profile,
+    ratio_of,
+    solved,
+)
 
 __all__ = [
+    "ALL_SUITES",
     "Answer",
+    "AnyCase",
+    "AnyTask",
     "BAR",
     "CASES",
     "Case",
     "CaseRun",
     "Growth",
+    "Kind",
     "PEERS",
     "Peer",
     "Plan",
@@ -33,6 +56,9 @@ __all__ = [
     "Suite",
     "Task",
     "about",
+    "any_suite",
+    "case_from",
+    "cases_of",
     "chosen_cases",
     "chosen_peers",
     "chosen_suite",
@@ -44,10 +70,14 @@ __all__ = [
     "gradient_seconds",
     "growths",
     "judged",
+    "ours_missed",
+    "peers_of",
     "physical_cores",
+    "planned",
     "profile",
     "ratio_of",
     "record",
+    "regression_figures",
     "run_cases",
     "slope",
     "solved",

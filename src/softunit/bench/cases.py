@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -13,7 +13,7 @@ from scipy import sparse
 from softunit._checks import check_known
 from softunit.bench import generators
 from softunit.bench.generators import Generated
-from softunit.bench.judge import Task
+from softunit.bench.judge import BAR, AnyTask, Task
 from softunit.errors import InputError
 
 Family = Literal[
@@ -29,6 +29,54 @@ LARGE = 10_000_000
 
 TINY = 100_000
 """Entries of a dense design up to which a case is tagged tiny."""
+
+
+Kind = Literal["classification", "regression"]
+
+
+class AnyCase(Protocol):
+    """What the harness asks of a case, whatever it is that is fitted."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def family(self) -> str:
+        """What draws it."""
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+
+    @property
+    def ridge(self) -> float:
+        """Strength of the ridge."""
+
+    @property
+    def bar(self) -> float:
+        """What the judge's gradient must come down to."""
+
+    @property
+    def kind(self) -> Kind:
+        """Who can fit it."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What kind of case it is."""
+
+    @property
+    def shape(self) -> str:
+        """Its size in words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the tags as plain values."""
+
+    def task(self, threads: int = 1) -> AnyTask:
+        """Draw the table."""
+
+    def warmer(self, task: Any) -> AnyTask:
+        """Return a small task of the same kind, to be fitted first."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +113,16 @@ class Case:
     dtype: str = "float64"
     words: int = 0
     seed: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        """Classifiers fit it."""
+        return "classification"
+
+    @property
+    def bar(self) -> float:
+        """What the largest entry of the gradient of the mean objective must come down to."""
+        return BAR
 
     @property
     def is_sparse(self) -> bool:
@@ -113,6 +171,13 @@ class Case:
             )
         return Task(X, y, self.k, self.ridge, self.intercept, threads)
 
+    def warmer(self, task: Task) -> Task:
+        """Return a table of 60 rows with the classes, the intercept and the type of a task."""
+        small = power(60, 3, min(task.k, 3), 1e-2, 10.0).task(task.threads)
+        X = small.X.astype(task.X.dtype)
+        X = type(task.X)(X) if task.is_sparse else X
+        return Task(X, small.y, small.k, small.ridge, task.intercept, task.threads)
+
 
 def _drawn(case: Case) -> Generated:
     n, d, k, seed = case.n, case.d, case.k, case.seed
@@ -143,11 +208,12 @@ def _loaded(name: str) -> Generated:
 
 def power(n: int, d: int, k: int, ridge: float, condition: float) -> Case:
     """Return a power-law case, without intercept, named by its size."""
-    name = f"power-{_short(n)}-{_short(d)}-{k}"
+    name = f"power-{short_count(n)}-{short_count(d)}-{k}"
     return Case(name, "power-law", n, d, k, ridge, condition)
 
 
-def _short(count: int) -> str:
+def short_count(count: int) -> str:
+    """Return 200k for 200,000, 1m for a million, and other counts in digits."""
     for size, sign in ((1_000_000, "m"), (1_000, "k")):
         if count >= size and count % (size // 10) == 0:
             return f"{count / size:g}{sign}"
@@ -205,6 +271,8 @@ class Suite:
         Seconds after which only ours is run, so that the suite ends.
     peers : tuple of str
         Who runs where nobody chose; empty for the standard ones.
+    kind : str
+        Of its cases.
     """
 
     name: str
@@ -214,6 +282,7 @@ class Suite:
     cap: float
     limit: float
     peers: tuple[str, ...] = ()
+    kind: Kind = "classification"
 
 
 _QUICK = ("digits-c1", "iris", "breast-cancer", "small")

@@ -28,6 +28,24 @@ def power_law(n: int, d: int, k: int, condition: float, seed: int) -> Generated:
     seed : int
     """
     rng = np.random.default_rng(seed)
+    X = rotated_columns(n, d, condition, rng)
+    scores = X @ rng.standard_normal((d, k))
+    scores *= 3 / scores.std()
+    return X, _drawn_classes(scores, rng)
+
+
+def rotated_columns(n: int, d: int, condition: float, rng: np.random.Generator) -> Matrix:
+    """Return n rows of d rotated Gaussian columns, (n, d).
+
+    The spectrum of A'A falls as a power from 1 to 1/condition.
+
+    Parameters
+    ----------
+    n, d : int
+    condition : float
+        Of A'A.
+    rng : Generator
+    """
     rotation, _ = np.linalg.qr(rng.standard_normal((d, d)))
     mix = np.logspace(0, -np.log10(condition) / 2, d)[:, None] * rotation
     X = np.empty((n, d))
@@ -36,9 +54,7 @@ def power_law(n: int, d: int, k: int, condition: float, seed: int) -> Generated:
         rows = X[start : start + step]
         # Drawn in blocks, the numbers are those of one draw.
         np.matmul(rng.standard_normal(rows.shape), mix, out=rows)
-    scores = X @ rng.standard_normal((d, k))
-    scores *= 3 / scores.std()
-    return X, _drawn_classes(scores, rng)
+    return X
 
 
 def sorted_rows(n: int, d: int, k: int, condition: float, seed: int) -> Generated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +15,28 @@ BAR = 1e-6
 """Largest entry of the gradient of the mean objective at which an answer counts."""
 
 _ROWS = 4096  # of a block: its scores stay in the cache
+
+
+class AnyTask(Protocol):
+    """What a peer is given, as the harness sees it: something to judge answers by."""
+
+    @property
+    def bar(self) -> float:
+        """What an answer's gradient must come down to."""
+
+    @property
+    def threads(self) -> int:
+        """What a peer is told to use."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the design."""
+
+    def judged(self, W: Array, b: Array) -> tuple[float, float]:
+        """Return value and size of the gradient of an answer."""
+
+    def one_gradient(self) -> None:
+        """Compute one value and gradient by plain numpy: the unit in which costs are counted."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,25 @@ class Task:
     def is_sparse(self) -> bool:
         """Whether the design is a sparse matrix."""
         return bool(sparse.issparse(self.X))
+
+    @property
+    def bar(self) -> float:
+        """The largest entry of the gradient at which an answer counts."""
+        return BAR
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the design."""
+        parts = (self.X.data, self.X.indices, self.X.indptr) if self.is_sparse else (self.X,)
+        return sum(int(part.nbytes) for part in parts)
+
+    def judged(self, W: Array, b: Array) -> tuple[float, float]:
+        """Return the mean objective and the largest entry of its gradient, as `judged` does."""
+        return judged(self, W, b)
+
+    def one_gradient(self) -> None:
+        """Compute one value and gradient at zero."""
+        gradient_of(self, np.zeros((self.d, self.columns)), np.zeros(self.columns))
 
 
 def gradient_of(task: Task, W: Array, b: Array) -> tuple[float, Matrix, Vector]:
@@ -127,21 +168,20 @@ def judged(task: Task, W: Array, b: Array) -> tuple[float, float]:
     return value, largest if np.isfinite(largest) else np.inf
 
 
-def gradient_seconds(task: Task, repeats: int = 5) -> float:
+def gradient_seconds(task: AnyTask, repeats: int = 5) -> float:
     """Return the time of one value and gradient by plain numpy, the best of several.
 
     This is the unit in which a gradient-equivalent is counted.
 
     Parameters
     ----------
-    task : Task
+    task : AnyTask
     repeats : int, default 5
         Fewer where one takes more than half a second.
     """
-    W, b = np.zeros((task.d, task.columns)), np.zeros(task.columns)
     seconds: list[float] = []
     while len(seconds) < repeats and sum(seconds) < 2.0:
         begin = perf_counter()
-        gradient_of(task, W, b)
+        task.one_gradient()
         seconds.append(perf_counter() - begin)
     return min(seconds)

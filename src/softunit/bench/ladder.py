@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from softunit.bench.judge import BAR, Task, judged
+from softunit.bench.judge import BAR, AnyTask
 from softunit.bench.peers import Answer, Peer
 
 RUNGS = 5
@@ -29,7 +29,7 @@ Clock = Callable[[], float]
 
 def climb(
     peer: Peer,
-    task: Task,
+    task: AnyTask,
     say: Say,
     *,
     budget: float,
@@ -39,14 +39,14 @@ def climb(
     """Fit, judge and tell, until the bar is met and enough fits are timed, or time is up.
 
     1. `{"event": "begin"}` is said before each fit, so that whoever listens can stop it. 2. After
-    it, the judge's gradient: `{"event": "fit", "tol", "seconds", "gradient", "value", ...}`.
+    it, the judge's gradient: `{"event": "fit", "tol", "bar", "seconds", "gradient", ...}`.
     3. A miss tightens the tolerance tenfold; its time counts against the budget only. 4. The
     tolerance that meets the bar is repeated, for short fits more often. 5. `{"event": "end"}`.
 
     Parameters
     ----------
     peer : Peer
-    task : Task
+    task : AnyTask
     say : callable
         Takes each event.
     budget : float
@@ -55,7 +55,7 @@ def climb(
     clock : callable, default perf_counter
     """
     good: list[float] = []
-    tol, misses, spent = peer.first_tol, 0, 0.0
+    tol, misses, spent = peer.first_tol * (task.bar / BAR), 0, 0.0
     gc.collect()
     while spent < budget and misses < RUNGS and not _enough(good, repeats):
         say({"event": "begin", "left": budget - spent})
@@ -63,11 +63,12 @@ def climb(
         answer = _fitted(peer, task, tol)
         seconds = clock() - begin
         spent += seconds
-        value, gradient = judged(task, answer.W, answer.b)
+        value, gradient = task.judged(answer.W, answer.b)
         say(
             {
                 "event": "fit",
                 "tol": tol,
+                "bar": task.bar,
                 "seconds": seconds,
                 "gradient": gradient,
                 "value": value,
@@ -75,7 +76,7 @@ def climb(
                 "passes": answer.passes,
             }
         )
-        if gradient <= BAR:
+        if gradient <= task.bar:
             good.append(seconds)
         elif good:
             break  # a solver that draws anew each time; what it reached stands
@@ -84,7 +85,7 @@ def climb(
     say({"event": "end"})
 
 
-def _fitted(peer: Peer, task: Task, tol: float) -> Answer:
+def _fitted(peer: Peer, task: AnyTask, tol: float) -> Answer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the judge says whether it got there
         return peer.fit(task, tol)

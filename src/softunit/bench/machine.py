@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from softunit.bench.peers import PEERS
+from softunit.bench.peers import PEERS, Peer
 
 THREADS = (
     "BLIS_NUM_THREADS",
@@ -59,16 +60,20 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def about(threads: int) -> dict[str, Any]:
+def about(threads: int, peers: Iterable[Peer] | None = None) -> dict[str, Any]:
     """Return the machine, the threads of every run, and the versions of all packages.
 
     Parameters
     ----------
     threads : int
+    peers : iterable of Peer, default None
+        Whose packages are told; those of classifiers if None.
     """
     from importlib.metadata import version
 
-    names = {peer.distribution: peer.version() for peer in PEERS.values()}
+    names = {
+        peer.distribution: peer.version() for peer in (PEERS.values() if peers is None else peers)
+    }
     names["numpy"] = version("numpy")
     return {
         "processor": processor(),

@@ -38,7 +38,12 @@ WIDEST = 100.0
 """Ratio at the right end of a performance profile."""
 
 
-def draw_profile(path: Path, ratios: Mapping[str, Sequence[float]], cases: int) -> None:
+def draw_profile(
+    path: Path,
+    ratios: Mapping[str, Sequence[float]],
+    cases: int,
+    bar: str = "largest gradient entry at most 1e-6",
+) -> None:
     """Draw the share of cases that each peer solves within a ratio of the best time.
 
     Parameters
@@ -48,6 +53,8 @@ def draw_profile(path: Path, ratios: Mapping[str, Sequence[float]], cases: int) 
         From `profile`; peers that solved less than a quarter of the cases are left out.
     cases : int
         On which anybody met the bar.
+    bar : str, default "largest gradient entry at most 1e-6"
+        What an answer had to meet, in words.
     """
     kept = {
         peer: list(found)
@@ -67,7 +74,7 @@ def draw_profile(path: Path, ratios: Mapping[str, Sequence[float]], cases: int) 
             ylim=(0.0, 1.02),
             xlabel="time over the best time on the case",
             ylabel="share of cases solved",
-            title=f"Performance profile, {cases} cases, largest gradient entry at most 1e-6",
+            title=f"Performance profile, {cases} cases, {bar}",
         )
         axes.set_xticks([1, 2, 5, 10, 20, 50, 100], labels=["1", "2", "5", "10", "20", "50", "100"])
         axes.minorticks_off()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from softunit.bench.judge import BAR
+from softunit.bench.regression.summary import regression_figures
 from softunit.bench.results import Result
 from softunit.bench.runner import CaseRun, Plan
 from softunit.bench.scaling import SERIES, SUITE, growths
@@ -26,11 +27,12 @@ def record(plan: Plan, machine: Mapping[str, Any], runs: Sequence[CaseRun]) -> d
     """
     ours = [result for run in runs for result in run.results if result.peer == OURS]
     ran = [result for result in ours if result.outcome != "skipped"]
+    regressions = plan.suite.kind == "regression"  # whose cases have bars of their own
     told: dict[str, Any] = {
         "command": "bench",
         "format": FORMAT,
         "suite": plan.suite.name,
-        "bar": BAR,
+        "bar": None if regressions else BAR,
         "repeats": plan.repeats,
         "machine": dict(machine),
         "value": ran[-1].value if ran else None,
@@ -38,7 +40,7 @@ def record(plan: Plan, machine: Mapping[str, Any], runs: Sequence[CaseRun]) -> d
         "gap_bound": None,
         "converged": bool(ran) and all(result.reached for result in ran),
         "n_iter": sum(result.n_iter or 0 for result in ran),
-        "summary": figures(runs),
+        "summary": regression_figures(runs) if regressions else figures(runs),
         "cases": [
             {
                 **run.case.to_dict(),

@@ -101,14 +101,14 @@ def from_fits(
     ----------
     case, peer : str
     fits : list of dict
-        Events "fit", oldest first.
+        Events "fit", oldest first; the bar is `BAR` where none is told.
     unit : float
         Seconds of one gradient.
     budget : float
     stopped : bool
         Whether it ran out of time. A fit that met the bar before that still counts.
     """
-    good = [fit for fit in fits if fit["gradient"] <= BAR]
+    good = [fit for fit in fits if fit["gradient"] <= fit.get("bar", BAR)]
     last = good[-1] if good else fits[-1] if fits else None
     outcome: Outcome = "reached" if good else "stopped" if stopped or not fits else "missed"
     seconds = min((float(fit["seconds"]) for fit in good), default=None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from softunit.bench.cases import Case, Suite
+from softunit.bench.cases import AnyCase, Suite
 from softunit.bench.machine import pinned
 from softunit.bench.peers import Peer
 from softunit.bench.results import Result, from_fits, skipped
@@ -34,7 +34,7 @@ class Worker:
 
     Parameters
     ----------
-    case : Case
+    case : AnyCase
     threads : int
     command : sequence of str, default WORKER
     slack : float, default SLACK
@@ -42,7 +42,7 @@ class Worker:
 
     def __init__(
         self,
-        case: Case,
+        case: AnyCase,
         threads: int,
         *,
         command: Sequence[str] = WORKER,
@@ -177,13 +177,13 @@ class CaseRun:
 
     Attributes
     ----------
-    case : Case
+    case : AnyCase
     gradient_seconds : float or None
         The time of one gradient; None where the table could not be made.
     results : list of Result
     """
 
-    case: Case
+    case: AnyCase
     gradient_seconds: float | None = None
     results: list[Result] = field(default_factory=list)
 
@@ -234,10 +234,10 @@ class Plan:
 
 
 def run_cases(
-    cases: Sequence[Case],
+    cases: Sequence[AnyCase],
     peers: Sequence[Peer],
     plan: Plan,
-    watch: Callable[[Case, str], None] | None = None,
+    watch: Callable[[AnyCase, str], None] | None = None,
 ) -> Iterator[CaseRun]:
     """Yield each case as soon as its first result is known, filled in place as it goes on.
 
@@ -245,7 +245,7 @@ def run_cases(
 
     Parameters
     ----------
-    cases : sequence of Case
+    cases : sequence of AnyCase
     peers : sequence of Peer
         In this order; ours should come first, as budgets follow from it.
     plan : Plan

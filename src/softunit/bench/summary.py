@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from softunit.bench.cases import Case
+from softunit.bench.cases import AnyCase
 from softunit.bench.peers import RIVALS
 from softunit.bench.results import Result
 from softunit.bench.runner import CaseRun
@@ -157,14 +157,19 @@ def figures(runs: Sequence[CaseRun]) -> dict[str, Any]:
             (r.gradient_equivalents for r in power if r.gradient_equivalents), default=None
         ),
         "most_passes": max((r.passes for r in power if r.passes is not None), default=None),
-        "ours_missed": [run.case.name for run in runs for r in run.results if _missed(r)],
+        "ours_missed": ours_missed(runs),
     }
+
+
+def ours_missed(runs: Sequence[CaseRun]) -> list[str]:
+    """Return the cases on which ours ran and did not meet the bar."""
+    return [run.case.name for run in runs for r in run.results if _missed(r)]
 
 
 def _kept(
     ratios: Mapping[str, Ratio | None],
-    cases: Mapping[str, Case],
-    keep: Callable[[Case], bool],
+    cases: Mapping[str, AnyCase],
+    keep: Callable[[AnyCase], bool],
 ) -> list[Ratio]:
     return [r for name, r in ratios.items() if r is not None and keep(cases[name])]
 

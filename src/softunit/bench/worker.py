@@ -15,10 +15,11 @@ from typing import Any, TextIO
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from softunit.bench.cases import Case, power
-from softunit.bench.judge import Task, gradient_seconds
+from softunit.bench.cases import AnyCase
+from softunit.bench.catalogue import case_from, peers_of
+from softunit.bench.judge import AnyTask, gradient_seconds
 from softunit.bench.ladder import Say, climb
-from softunit.bench.peers import PEERS, Peer
+from softunit.bench.peers import Peer
 
 
 def serve(lines: Iterable[str], say: Say) -> None:
@@ -30,51 +31,38 @@ def serve(lines: Iterable[str], say: Say) -> None:
     say : callable
         Takes each event.
     """
-    task: Task | None = None
+    case: AnyCase | None = None
     for line in lines:
         order = json.loads(line)
-        if task is None:
-            task = Case.from_dict(order["case"]).task(order["threads"])
+        if case is None:
+            case = case_from(order["case"])
+            task, peers = case.task(order["threads"]), peers_of(case.kind)
             say(
                 {
                     "event": "ready",
                     "gradient_seconds": gradient_seconds(task),
-                    "bytes": design_bytes(task),
+                    "bytes": task.nbytes,
                     "pools": pools(),
                 }
             )
             continue
         try:
-            _run(PEERS[order["peer"]], task, order, say)
+            _run(peers[order["peer"]], case, task, order, say)
         except Exception as error:
             # A peer may fail in ways of its own; the others still run.
             say({"event": "failed", "reason": f"{type(error).__name__}: {error}"[:300]})
 
 
-def _run(peer: Peer, task: Task, order: dict[str, Any], say: Say) -> None:
+def _run(peer: Peer, case: AnyCase, task: AnyTask, order: dict[str, Any], say: Say) -> None:
     reason = peer.missing() or peer.refuses(task)
     if reason:
         say({"event": "refused", "reason": reason})
         return
     say({"event": "warming"})
-    _warm(peer, task)
+    # So that what is imported or compiled at first use is not timed.
+    climb(peer, case.warmer(task), lambda event: None, budget=1.0, repeats=1)
+    peer.prepare(task)
     climb(peer, task, say, budget=order["budget"], repeats=order["repeats"])
-
-
-def _warm(peer: Peer, task: Task) -> None:
-    """Fit a table of 60 rows, so that what is imported or compiled at first use is not timed."""
-    small = power(60, 3, min(task.k, 3), 1e-2, 10.0).task(task.threads)
-    X = small.X.astype(task.X.dtype)
-    X = type(task.X)(X) if task.is_sparse else X
-    small = Task(X, small.y, small.k, small.ridge, task.intercept, task.threads)
-    climb(peer, small, lambda event: None, budget=1.0, repeats=1)
-
-
-def design_bytes(task: Task) -> int:
-    """Return the bytes of the design."""
-    X = task.X
-    parts = (X.data, X.indices, X.indptr) if task.is_sparse else (X,)
-    return sum(int(part.nbytes) for part in parts)
 
 
 def pools() -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from softunit._checks import check_known
 from softunit.bench.peers.base import Answer, Peer, from_model
@@ -20,15 +20,21 @@ RIVALS = ("sklearn-", "cyanure")
 """How the names begin of those whose best time is compared with ours in the summary."""
 
 
-def chosen_peers(names: Iterable[str]) -> list[Peer]:
-    """Return the peers of these names in the order of `PEERS`, or the standard ones for none.
+def chosen_peers(names: Iterable[str], among: Mapping[str, Peer] | None = None) -> list[Peer]:
+    """Return the peers of these names in the order in which they run, or the standard ones.
 
     An unknown name is an `InputError` with near names.
+
+    Parameters
+    ----------
+    names : iterable of str
+    among : mapping of str to Peer, default None
+        `PEERS` if None.
     """
-    names = list(names)
+    names, among = list(names), PEERS if among is None else among
     for name in names:
-        check_known("peer", name, PEERS)
-    return [peer for peer in PEERS.values() if (peer.name in names if names else peer.standard)]
+        check_known("peer", name, among)
+    return [peer for peer in among.values() if (peer.name in names if names else peer.standard)]
 
 
 __all__ = ["Answer", "PEERS", "Peer", "RIVALS", "chosen_peers", "from_model"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from softunit._typing import Array
-from softunit.bench.judge import BAR, Task
+from softunit.bench.judge import BAR
 
 MAX_ITER = 100_000
 """Iterations that no peer may run out of: the clock and the judge end a run."""
@@ -37,7 +37,11 @@ class Answer:
     passes: float | None = None
 
 
-def takes_all(task: Task) -> str:
+def prepares_nothing(task: Any) -> None:
+    """Do nothing before the clock starts."""
+
+
+def takes_all(task: Any) -> str:
     """Return no reason to refuse a task."""
     return ""
 
@@ -49,27 +53,31 @@ class Peer:
     Attributes
     ----------
     name : str
-    fit : callable (Task, tol) -> Answer
+    fit : callable (task, tol) -> Answer
         Only this is timed.
     package : str
         What is imported.
     distribution : str
         What pip installs.
     first_tol : float
-        The loosest tolerance that may meet the bar; it is tightened by ten where it does not.
-    refuses : callable (Task) -> str
+        The loosest tolerance that may meet `BAR`, for other bars in proportion; it is tightened by
+        ten where it does not.
+    refuses : callable (task) -> str
         Why a task is not for this peer; empty where it is.
     standard : bool
         Whether it runs where nobody chose the peers.
+    prepare : callable (task) -> None
+        What it may do with a task before it is timed: compile, but not fit.
     """
 
     name: str
-    fit: Callable[[Task, float], Answer]
+    fit: Callable[[Any, float], Answer]
     package: str
     distribution: str
     first_tol: float = BAR
-    refuses: Callable[[Task], str] = takes_all
+    refuses: Callable[[Any], str] = takes_all
     standard: bool = True
+    prepare: Callable[[Any], None] = prepares_nothing
 
     @property
     def is_ours(self) -> bool:

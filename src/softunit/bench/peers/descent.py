@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
@@ -81,6 +84,43 @@ def _torch_lbfgs(task: Task, tol: float) -> Answer:
     optimizer.step(objective)
     steps = optimizer.state[optimizer._params[0]]["n_iter"]
     return Answer(W.detach().numpy(), b.detach().numpy(), int(steps))
+
+
+def torch_lbfgs(
+    objective: Callable[[Any, Any], Any], start: Vector, tol: float, threads: int
+) -> tuple[Vector, int]:
+    """Return the end of PyTorch's L-BFGS with a strong Wolfe search, and its iterations.
+
+    Parameters
+    ----------
+    objective : callable (torch, x) -> tensor
+        x is a tensor of shape (d,).
+    start : ndarray of shape (d,)
+    tol : float
+        Of the largest entry of the gradient.
+    threads : int
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    x = torch.tensor(start, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [x],
+        max_iter=MAX_ITER,
+        max_eval=MAX_ITER,
+        tolerance_grad=tol,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = objective(torch, x)
+        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        return loss
+
+    optimizer.step(closure)
+    return x.detach().numpy(), int(optimizer.state[x]["n_iter"])
 
 
 def _dense(task: Task) -> str:
