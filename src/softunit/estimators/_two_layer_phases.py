@@ -21,7 +21,8 @@ from softunit.units import SoftmaxCrossEntropy, TwoLayerSquares
 CONVEX_ITER = 50
 HULL_ITER = 100  # steps towards the target in the hull: they only find a basin
 MET = 1e-10  # largest residual, of one plus the largest target, of a target that is met
-AGREE = 6  # equal best ends after which further restarts are spared
+AGREE = 6  # equal best ends after which further restarts are spared,
+AGREE_LARGE, LARGE = 3, 1e6  # and where A and C have so many entries that each takes long
 SAME = 1e-6  # relative difference of values that count as equal
 SPREADS = (1.0, 2.0, 0.5)  # standard deviation of the scores at random starts
 NULL = 1e-10  # singular values of the outputs' Jacobian, of the largest: smaller ones are none
@@ -73,7 +74,7 @@ class TwoLayerPhases:
         for x0 in self._starts(runs):
             cut = not ends and interrupted(runs[-1])
             ends.append(self.descents.descend(x0, cut=cut))
-            if interrupted(ends[-1]) or self._met(ends[-1]) or _agree(ends):
+            if interrupted(ends[-1]) or self._met(ends[-1]) or self._agree(ends):
                 break
         best = min(ends, key=lambda end: (end.value, not end.converged))
         last = best if interrupted(ends[-1]) else self._shrunk(self.descents.polished(best))
@@ -116,6 +117,13 @@ class TwoLayerPhases:
         unit = TwoLayerSquares("identity", self.unit.matrix[seen])
         straight = Problem(self.problem.design, unit, b[seen], self.problem.penalties)
         return dataclasses.replace(self.descents, problem=straight).descend(after.x)
+
+    def _agree(self, ends: list[Solution]) -> bool:
+        """Return whether several descents have ended at the same best value."""
+        best = min(end.value for end in ends)
+        entries = np.prod(self.problem.design.shape) + np.prod(self.unit.matrix.shape)
+        same = sum(end.converged and end.value <= best * (1 + SAME) for end in ends)
+        return bool(same >= (AGREE_LARGE if entries > LARGE else AGREE))
 
     def _met(self, end: Solution) -> bool:
         return end.converged and is_met(self.problem, end.x)
@@ -201,9 +209,3 @@ def _jacobian(problem: Problem, x: Vector) -> Matrix:
     curvature = unit.curvature(z, problem.target, kind="gauss_newton")
     slope = np.sqrt(np.diagonal(curvature.core))
     return slope[:, None] * problem.design.rmatvec(curvature.factors).T
-
-
-def _agree(ends: list[Solution]) -> bool:
-    """Return whether several descents have ended at the same best value."""
-    best = min(end.value for end in ends)
-    return sum(end.converged and end.value <= best * (1 + SAME) for end in ends) >= AGREE
