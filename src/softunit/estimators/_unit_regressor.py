@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from softunit._checks import check_count, check_positive, check_vector, check_weights
+from softunit._checks import check_choice, check_count, check_positive, check_vector, check_weights
 from softunit._progress import Tick, progress
 from softunit._typing import Vector
 from softunit.certificate import Certificate, Statement, at_optimum, certify
@@ -21,12 +21,14 @@ from softunit.designs import as_design
 from softunit.errors import InputError, NotUniqueWarning
 from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
 from softunit.estimators._data import checked_x
+from softunit.estimators._descents import Descents
 from softunit.estimators._objective import Settings
 from softunit.penalties import ScoreRidge
 from softunit.problem import Problem
 from softunit.run import check_interrupt
 from softunit.solution import Solution, Status
 from softunit.solvers.auto import check_solver
+from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import Unit
 
 NOT_UNIQUE = (
@@ -39,11 +41,11 @@ NOT_UNIQUE = (
 class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
     """A regressor of one unit: checks, phases, certificate.
 
-    A subclass sets the parameters w, ridge, tol, solver, max_iter, verbose and keyboard_interrupt
-    in its own signature, and says what is its own:
+    A subclass sets the parameters w, ridge, tol, solver, max_iter, fidelity, random_state, verbose
+    and keyboard_interrupt in its own signature, and says what is its own:
 
     - `_unit(n)`: the unit for n rows;
-    - `_phases(problem, settings, tick)`: the runs that lead to the answer, the answer last;
+    - `_phases(problem, settings, tick, seed)`: the runs that lead to the answer, the answer last;
     - `predict`;
     - `_checked_target(y, n)`, `_check_parameters()`, `_notes(problem, x)` where the defaults
       do not do.
@@ -54,6 +56,8 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
     tol: float
     solver: Any
     max_iter: int
+    fidelity: Literal["auto", "paper"]
+    random_state: Any
     verbose: int
     keyboard_interrupt: Any
 
@@ -67,7 +71,9 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         """Return the unit for a design of n rows."""
 
     @abstractmethod
-    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
+    def _phases(
+        self, problem: Problem, settings: Settings, tick: Tick, seed: int
+    ) -> tuple[Solution, ...]:
         """Return the runs that lead to the answer, the answer last."""
 
     def _notes(self, problem: Problem, x: Vector) -> tuple[Statement, ...]:
@@ -101,9 +107,19 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         problem = self._problem(*self._checked(X, y, sample_weight, reset=True))
         with progress(self.verbose, self.tol) as line:
             settings = Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt)
-            self.phases_ = self._phases(problem, settings, line)
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self.phases_ = self._runs(problem, settings, line, seed)
         self._keep(problem, self.phases_[-1])
         return self
+
+    def _runs(
+        self, problem: Problem, settings: Settings, tick: Tick, seed: int
+    ) -> tuple[Solution, ...]:
+        """Return the phases, or the paper's algorithm alone."""
+        if self.fidelity == "auto":
+            return self._phases(problem, settings, tick, seed)
+        printed = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
+        return (Descents(problem, printed, tick).descend(None),)
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
         """Return a full certificate of the fitted x on some data, as `fit` takes them."""
@@ -118,6 +134,7 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
         check_interrupt(self.keyboard_interrupt)
+        check_choice("fidelity", self.fidelity, ("auto", "paper"))
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool

@@ -7,7 +7,6 @@ import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from softunit._checks import check_choice, check_count
@@ -24,11 +23,9 @@ from softunit.problem import Problem
 from softunit.run import Interrupt
 from softunit.solution import Solution
 from softunit.solvers import Solver
-from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import CoshSquares, ExpSquares, SinhSquares, Unit
 
 UNITS: dict[str, Unit] = {"exp": ExpSquares(), "cosh": CoshSquares(), "sinh": SinhSquares()}
-FIDELITIES = ("auto", "paper")
 MIRRORED = 1e-5  # of the largest score: smaller ones leave x at zero, its own mirror image
 SIGN = "cosh does not see the sign of A x: -x fits as well as x. The one given has its first"
 
@@ -168,14 +165,11 @@ class HyperbolicRegressor(UnitRegressor):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_choice("unit", self.unit, tuple(UNITS))
-        check_choice("fidelity", self.fidelity, FIDELITIES)
         check_count("restarts", self.restarts)
 
-    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        if self.fidelity == "paper":
-            paper = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
-            return (Descents(problem, paper, tick).descend(None),)
+    def _phases(
+        self, problem: Problem, settings: Settings, tick: Tick, seed: int
+    ) -> tuple[Solution, ...]:
         descents, rng = Descents(problem, settings, tick), np.random.default_rng(seed)
         return HyperbolicPhases(descents, self.unit, self.restarts, rng).run()
 

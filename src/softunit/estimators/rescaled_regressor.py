@@ -21,7 +21,7 @@ from softunit.estimators._objective import Settings
 from softunit.estimators._rescaled_phases import RescaledPhases, falls_everywhere
 from softunit.estimators._softmax_phases import Phases
 from softunit.estimators._unit_regressor import UnitRegressor
-from softunit.estimators.hyperbolic_regressor import FIDELITIES, signed
+from softunit.estimators.hyperbolic_regressor import signed
 from softunit.problem import Problem
 from softunit.run import Interrupt
 from softunit.solution import Solution
@@ -193,7 +193,6 @@ class RescaledRegressor(UnitRegressor):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_choice("unit", self.unit, tuple(CURVES))
-        check_choice("fidelity", self.fidelity, FIDELITIES)
         check_count("restarts", self.restarts)
         if self.gauge not in ("normaliser", None):
             raise InputError(f"`gauge` must be 'normaliser' or None; got {self.gauge!r}.")
@@ -203,7 +202,9 @@ class RescaledRegressor(UnitRegressor):
                 f" gauge=None; got {self.gauge!r}."
             )
 
-    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
+    def _phases(
+        self, problem: Problem, settings: Settings, tick: Tick, seed: int
+    ) -> tuple[Solution, ...]:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if self.fidelity == "paper":
             paper = dataclasses.replace(settings, solver=PaperNewton(seed=seed))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from softunit._checks import check_choice, check_switch
+from softunit._checks import check_switch
 from softunit._numeric import softmax
 from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.errors import InputError, SoftunitWarning
 from softunit.estimators._data import checked_x
-from softunit.estimators._descents import Descents
 from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
 from softunit.estimators._unit_regressor import UnitRegressor
@@ -24,7 +21,6 @@ from softunit.problem import Problem
 from softunit.run import Interrupt
 from softunit.solution import Solution
 from softunit.solvers import Solver
-from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import SoftmaxSquares
 
 
@@ -160,14 +156,11 @@ class SoftmaxRegressor(UnitRegressor):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_switch("normalise", self.normalise)
-        check_choice("fidelity", self.fidelity, ("auto", "paper"))
 
-    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
-        if self.fidelity == "auto":
-            return Phases(problem, settings, tick).run()
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        paper = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
-        return (Descents(problem, paper, tick).descend(None),)
+    def _phases(
+        self, problem: Problem, settings: Settings, tick: Tick, seed: int
+    ) -> tuple[Solution, ...]:
+        return Phases(problem, settings, tick).run()
 
     def _checked_target(self, y: Any, n: int) -> Vector:
         if n < 2:

@@ -7,10 +7,10 @@ import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from softunit._checks import check_choice, check_count
+from softunit._checks import check_count
 from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.certificate import Statement
@@ -25,7 +25,6 @@ from softunit.problem import Problem
 from softunit.run import Interrupt
 from softunit.solution import Solution
 from softunit.solvers import Solver
-from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import TwoLayerSquares
 
 
@@ -180,7 +179,6 @@ class TwoLayerRegressor(UnitRegressor):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_count("restarts", self.restarts)
-        check_choice("fidelity", self.fidelity, ("auto", "paper"))
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
@@ -201,11 +199,9 @@ class TwoLayerRegressor(UnitRegressor):
             raise InputError("requires y to be passed, but the target y is None")
         return np.ravel(self._unit(n).check(column_or_1d(y, warn=True), n))
 
-    def _phases(self, problem: Problem, settings: Settings, tick: Tick) -> tuple[Solution, ...]:
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        if self.fidelity == "paper":
-            paper = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
-            return (Descents(problem, paper, tick).descend(None),)
+    def _phases(
+        self, problem: Problem, settings: Settings, tick: Tick, seed: int
+    ) -> tuple[Solution, ...]:
         descents, rng = Descents(problem, settings, tick), np.random.default_rng(seed)
         return TwoLayerPhases(descents, self.restarts, rng).run()
 
