@@ -259,5 +259,5 @@ def warn_moved(unit: str) -> None:
         " overflows: the start was moved towards zero. Look for rows of A that are far larger than"
         " the rest, or for b <= 0 in them.",
         SoftunitWarning,
-        stacklevel=7,
+        stacklevel=8,
     )

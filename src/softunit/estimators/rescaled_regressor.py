@@ -212,7 +212,7 @@ class RescaledRegressor(UnitRegressor):
         else:
             runs = self._gauged(problem, settings, tick, np.random.default_rng(seed))
         for note in self._vacuous(problem):
-            warnings.warn(note, SoftunitWarning, stacklevel=4)
+            warnings.warn(note, SoftunitWarning, stacklevel=5)
         return runs
 
     def _gauged(
