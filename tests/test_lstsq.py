@@ -185,3 +185,23 @@ def test_bad_data_gets_a_sentence(data):
         su.lstsq(a, np.where(np.arange(8000) == 9, np.nan, b))
     with pytest.raises(InputError, match="column 2 of A holds NaN or infinity in 1 of 8000"):
         su.lstsq(np.where(np.arange(32_000).reshape(8000, 4) == 42, np.nan, a), b)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"delta": "a"}, r"`delta` must be a number in \(0, 1\); got 'a'"),
+        ({"delta": 1}, r"`delta` must be a number in \(0, 1\); got 1"),
+        ({"eps": "a"}, "`eps` must be a finite number > 0; got 'a'"),
+    ],
+    ids=["word", "one", "eps"],
+)
+def test_settings_that_are_no_numbers_are_refused(data, setting, sentence):
+    with pytest.raises(InputError, match=sentence):
+        su.lstsq(data[0], data[1], **setting)
+
+
+@pytest.mark.parametrize("sketch", [SRHT, CountSketch, Gaussian, LeverageSampling, UniformSampling])
+def test_sketches_draw_from_a_generator_only(data, sketch):
+    with pytest.raises(InputError, match=r"`rng` must be a numpy Generator; got 0\."):
+        sketch(64).draw(data[0], 0)

@@ -65,6 +65,10 @@ def test_constants_follow_from_the_radius(rng):
     )
     with pytest.raises(InputError, match="`radius` must be a finite number > 0; got -1"):
         at_optimum(problem, radius=-1)
+    with pytest.raises(InputError, match=r"`radius` must be at least .A. = .* and 10, which the"):
+        at_optimum(problem, radius=9.9)
+    with pytest.raises(InputError, match=r"`eps` must lie in 1e-100 to 1e.100; got 1e-320"):
+        at_optimum(problem, eps=1e-320)
 
 
 def test_newton_contracts_inside_the_measured_region(rng):
@@ -91,7 +95,7 @@ def test_steps_are_predicted_from_the_start(rng):
     theory = su.certify(problem, best, start=np.ones(3), eps=1e-6).theory
     assert theory.iterations == math.ceil(math.log(apart / 1e-6) / math.log(2.5))
     assert su.certify(problem, best, start=best).theory.iterations == 0
-    with pytest.raises(InputError, match="x has shape"):
+    with pytest.raises(InputError, match="`start` has shape"):
         su.certify(problem, best, start=np.ones(2))
 
 
@@ -155,3 +159,71 @@ def test_units_without_a_papers_constants_say_so_and_json_has_numbers_only(rng):
 def test_means_over_samples_have_no_such_theory(rng):
     a, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
     assert at_optimum(su.Problem(a, su.units.Multinomial(), y, Ridge(0.1))).theory is None
+
+
+def test_the_worst_row_decides(rng):
+    a, w = rng.standard_normal((80, 3)), np.full(80, 6.0)
+    w[7] = 5.0
+    problem = su.Problem(a, SoftmaxSquares(), rng.dirichlet(np.ones(80)), ScoreRidge(w))
+    theory = at_optimum(problem).theory
+    least = float(np.linalg.svd(a)[1][-1] ** 2)
+    assert theory.w_squared == pytest.approx(5.0)
+    assert theory.guaranteed == pytest.approx(5.0 * least)
+    assert theory.own_guaranteed == pytest.approx((25 - 0.240410) * least)
+
+
+@pytest.mark.parametrize("unit", [SoftmaxSquares(), ExpSquares()], ids=["softmax", "exp"])
+def test_region_and_distance_are_those_of_kantorovich(unit, rng):
+    a, b = rng.standard_normal((80, 3)), rng.dirichlet(np.ones(80))
+    problem = su.Problem(a, unit, b, ScoreRidge(0.7))
+    best, step = su.minimize(problem, tol=1e-13).x, rng.standard_normal(3)
+    seen = set()
+    for size in np.geomspace(1e-4, 1e-1, 40):
+        x = best + size * step
+        theory = su.certify(problem, x).theory
+        point = problem.evaluate(x)
+        curvature = np.linalg.eigvalsh(problem.hessian(point))[0]
+        gradient, largest = np.linalg.norm(point.gradient), np.linalg.norm(a, 2)
+        reach = 2 * gradient / curvature * largest
+        lipschitz = unit.lipschitz_near(a @ x, b, reach) * largest**3
+        assert theory.curvature == pytest.approx(curvature)
+        assert theory.lipschitz == pytest.approx(lipschitz)
+        h = lipschitz * gradient / curvature**2
+        seen.add(h > 0.5)
+        if h > 0.5:
+            assert theory.distance == math.inf
+        else:
+            nearest = (1 - math.sqrt(1 - 2 * h)) * curvature / lipschitz
+            assert theory.distance == pytest.approx(nearest, rel=1e-6)
+        assert theory.inside == (theory.distance <= theory.region)
+    assert seen == {False, True}
+
+
+def test_the_papers_region_asks_for_its_radius():
+    a = np.array([[2.0], [-2.0], [1.0], [-1.0]])  # |A|^2 = 10
+    problem = su.Problem(a, SoftmaxSquares(), np.full(4, 0.25), ScoreRidge(6.0))
+    for radius in (3.0, 3.2):  # below |A|, and below what the theorem admits
+        with pytest.raises(InputError, match=r"`radius` must be at least \|A\| = 3.162"):
+            su.certify(problem, [0.0], radius=radius)
+    at_zero = su.certify(problem, [0.0], radius=10.0).theory
+    assert at_zero.guaranteed == pytest.approx(160.0)
+    assert at_zero.inside_paper  # the optimum itself
+    assert not su.certify(problem, [1e-3], radius=10.0).theory.inside_paper
+
+
+def test_directions_that_no_score_sees_do_not_count(rng):
+    a, b = rng.standard_normal((80, 3)), rng.dirichlet(np.ones(80))
+    seen = su.Problem(a, SoftmaxSquares(), b)
+    x = su.minimize(seen, tol=1e-12).x
+    whole = su.Problem(np.column_stack([a, np.full(80, 3.0)]), SoftmaxSquares(), b)
+    one, two = su.certify(seen, x).theory, su.certify(whole, np.append(x, 0.0)).theory
+    assert one.curvature > 0
+    assert two.curvature == pytest.approx(one.curvature)
+
+
+@pytest.mark.parametrize("unit", [ExpSquares(), CoshSquares(), SinhSquares()], ids=["e", "c", "s"])
+def test_heavy_targets_count_in_the_lipschitz_constant(unit):
+    z, b, s, h = np.array([-4.0, 0.0]), np.array([1000.0, 1.0]), np.array([10.0, 0.1]), 1e-5
+    z = z if isinstance(unit, ExpSquares) else z / 4  # cosh and sinh are large on both sides
+    third = (unit.curvature(z + h, b, s).weights - unit.curvature(z - h, b, s).weights) / (2 * h)
+    assert np.abs(third).max() <= unit.lipschitz_near(z, b, 1e-3, s)

@@ -30,6 +30,8 @@ QUICK_COUPLED = 2e8
 
 Effort: TypeAlias = Literal["quick", "full"]
 
+LEAST, LARGEST = 1e-100, 1e100  # lengths whose squares float64 holds
+
 AT_OPTIMUM = 1e-12  # of one plus the value: a smaller gap bound is as good as none
 
 
@@ -149,9 +151,9 @@ def certify(
     if effort not in ("quick", "full"):
         raise InputError(f"`effort` must be 'quick' or 'full'; got {effort!r}.")
     for name, number in (("radius", radius), ("eps", eps)):
-        if number is not None:
-            check_positive(name, number)
-    begin = None if start is None else _checked(problem, start)
+        if number is not None and not LEAST <= check_positive(name, number) <= LARGEST:
+            raise InputError(f"`{name}` must lie in {LEAST:g} to {LARGEST:g}; got {number!r}.")
+    begin = None if start is None else _checked(problem, start, "`start`")
     point = problem.evaluate(_checked(problem, x))
     draft = Proofs(problem, point)
     draft.describe()
@@ -170,21 +172,25 @@ def certify(
         return certificate
     if problem.unit.rowwise and not problem.unit.relative:
         return certificate  # a mean over samples, which the papers' theory is not about
+    if not np.abs(point.x).max(initial=0.0) < LARGEST or not math.isfinite(point.value):
+        return certificate  # lengths of such points leave float64
     theory = local_theory(problem, point, draft.hessian, radius=radius, start=begin, eps=eps)
     told = (Statement(text, proved) for text, proved in theory.sentences())
     *facts, last = certificate.statements
     return dataclasses.replace(certificate, theory=theory, statements=(*facts, *told, last))
 
 
-def _checked(problem: Problem, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _checked(problem: Problem, x: npt.ArrayLike, name: str = "x") -> npt.NDArray[np.float64]:
     try:
         array = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"x must hold numbers; got {type(x).__name__} ({error}).") from error
+        raise InputError(f"{name} must hold numbers; got {type(x).__name__} ({error}).") from error
     if array.shape != problem.shape:
-        raise InputError(f"x has shape {array.shape}, but the problem's is {problem.shape}.")
+        raise InputError(f"{name} has shape {array.shape}, but the problem's is {problem.shape}.")
     if not np.isfinite(array).all():
-        raise InputError(f"x holds {int((~np.isfinite(array)).sum())} entries of NaN or infinity.")
+        raise InputError(
+            f"{name} holds {int((~np.isfinite(array)).sum())} entries of NaN or infinity."
+        )
     return array
 
 

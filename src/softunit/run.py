@@ -20,6 +20,7 @@ from softunit._typing import Array
 from softunit.errors import InputError
 from softunit.point import Point
 from softunit.problem import Problem
+from softunit.saddles import lower_point
 from softunit.solution import Record, Solution, Status
 from softunit.solvers.auto import resolve_solver
 from softunit.solvers.base import Solver
@@ -102,7 +103,7 @@ def _run(run: _Run, x0: Array, max_iter: int, keyboard_interrupt: Interrupt) -> 
     if not math.isfinite(start.value) or not np.isfinite(start.gradient).all():
         raise InputError(
             f"the objective is not finite at the start: value {start.value}. Scale the columns of"
-            " A, or choose another `x0`."
+            f" A, or choose another `x0`.{_why_infinite(run.problem, start)}"
         )
     try:
         status = _iterate(run, start, max_iter)
@@ -112,7 +113,15 @@ def _run(run: _Run, x0: Array, max_iter: int, keyboard_interrupt: Interrupt) -> 
         status = Status.INTERRUPTED
     if not (run.point.exact and run.point.share == 1.0):
         run.refresh()
+    looks = status is Status.CONVERGED and "gradient" in run.solver.needs
+    if looks and lower_point(run.problem, run.point) is not None:
+        status = Status.SADDLE
     return run.solution(status)
+
+
+def _why_infinite(problem: Problem, start: Point) -> str:
+    z = problem.scores(start.x) if start.scores is None else start.scores
+    return problem.unit.why_infinite(z, problem.target)
 
 
 def _iterate(run: _Run, start: Point, max_iter: int) -> Status:

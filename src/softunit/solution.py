@@ -36,6 +36,11 @@ class Status(Enum):
         " objective is not finite or not smooth near this point. Start elsewhere, scale the columns"
         " of A, or add ridge; a unit of your own may have a wrong gradient."
     )
+    SADDLE = (
+        "The gradient is within the tolerance, but this is no minimum: along a direction of"
+        " negative curvature the objective falls. Start elsewhere; x = 0 is such a point of cosh"
+        " units for every target, and of rescaled ones."
+    )
     SEPARABLE = (
         "The classes are separable: the loss falls towards its infimum as the coefficients grow"
         " without bound, so there is no optimum. Use a finite C (ridge), or drop the columns that"

@@ -12,6 +12,7 @@ from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs.base import Design
+from softunit.errors import InputError
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.spectrum import is_blind, seen_gram
@@ -230,6 +231,11 @@ def local_theory(
     if theory is None:
         return found
     size = max(largest, float(np.linalg.norm(x)))
+    if radius is not None and radius < max(size, theory.least_radius):
+        raise InputError(
+            f"`radius` must be at least |A| = {largest:.4g}, |x| = {float(np.linalg.norm(x)):.4g}"
+            f" and {theory.least_radius:g}, which the theorem asks for; got {radius:g}."
+        )
     if radius is None:
         found = dataclasses.replace(found, radius=max(size, theory.least_radius))
     return _beside_paper(found, theory, problem, (least, gradient, size))
@@ -254,7 +260,9 @@ def _beside_paper(
     guaranteed = max(0.0, spare * least)
     log_m = theory.log10_lipschitz(bound, problem.design.shape[0])
     log_region = math.log10(SHARE * guaranteed) - log_m if guaranteed > 0 else -math.inf
-    log_distance = math.log10(max(gradient / guaranteed, 1e-300)) if guaranteed > 0 else math.inf
+    log_distance = math.inf if guaranteed == 0 else -math.inf
+    if guaranteed > 0 and gradient > 0:
+        log_distance = math.log10(gradient) - math.log10(guaranteed)
     return dataclasses.replace(
         found,
         source=theory.source,

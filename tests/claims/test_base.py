@@ -163,3 +163,7 @@ def test_every_claim_says_what_it_is(one):
 def test_claims_stand_in_order_and_once():
     assert list(CLAIMS) == sorted(CLAIMS, key=lambda one: one.order)
     assert len({one.id for one in CLAIMS}) == len(CLAIMS) >= 3
+
+
+def test_a_paper_that_is_listed_twice_has_one_claim():
+    assert [claim.id for claim in chosen(["3.17", "1.42"], CLAIMS)] == ["1.42"]

@@ -180,3 +180,16 @@ def test_main_returns_the_status(capsys):
     assert main(["--version"]) == 0
     assert main(["fit"]) == 2
     assert "Missing argument" in capsys.readouterr().err
+
+
+def test_a_narrow_terminal_loses_no_letter(tmp_path, rng):
+    rows = np.column_stack([rng.standard_normal((40, 2)), np.full(40, 1 / 40)])
+    data = tmp_path / "k.csv"
+    np.savetxt(data, rows, delimiter=",", header="a,b,share", comments="")
+    arguments = ("fit", data, "--problem", "softmax", "--target", "share")
+    done = call(*arguments, columns=50)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 50
+    letters = "".join(done.stdout.split())
+    for whole in ("(loss plus penalty)", "(GradientRegularizedNewton)", "(passes over all rows)"):
+        assert whole.replace(" ", "") in letters

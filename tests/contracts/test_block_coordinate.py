@@ -414,3 +414,24 @@ def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(su.Problem, "stores_scores", False)
     with pytest.raises(NeedsError, match="BlockCoordinate keeps the scores, and 60 x 1"):
         su.minimize(squares_problem(np.random.default_rng(0)), solver=BlockCoordinate("gs"))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "sentence"),
+    [
+        ([["a"]], "block 0 holds 'a', which is no integer"),
+        ([[0, 1], [2.5]], "block 1 holds 2.5, which is no integer"),
+        ([0, 1], "block 0 is 0"),
+        (["ab"], "block 0 is 'ab'"),
+        (5, "got 5"),
+    ],
+    ids=["word", "fraction", "flat", "string", "number"],
+)
+def test_blocks_by_hand_are_sequences_of_row_numbers(blocks, sentence):
+    with pytest.raises(InputError, match=rf"`blocks` must be .*; {sentence}"):
+        BlockCoordinate(blocks=blocks)
+
+
+def test_blocks_by_hand_may_be_arrays():
+    blocks = (np.array([0, 2]), range(1, 2))
+    assert BlockCoordinate(blocks=blocks).blocks is blocks

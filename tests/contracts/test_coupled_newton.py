@@ -229,3 +229,80 @@ def test_grams_of_designs_larger_than_a_block_take_a_centre_out_safely():
     np.testing.assert_allclose(
         scaled.gram(Diagonal(p)), dense.T @ (p[:, None] * dense), rtol=1e-8, atol=1e-3
     )
+
+
+def test_small_problems_are_taken_whole():
+    a, b = planted(np.random.default_rng(10), n=600)
+    problem = su.Problem(a, SoftmaxCrossEntropy(), b)
+    assert sample_size(problem) == 600
+    made = sampled_curvature(problem, point_of(problem), "exact", 600, np.random.default_rng(0))
+    assert made.leverage is None
+    np.testing.assert_allclose(distortion(made.inverse, problem.hessian(point_of(problem))), 1.0)
+
+
+def test_leverage_is_measured_around_the_centre_and_no_row_goes_without():
+    a, b = planted(np.random.default_rng(11), n=400)
+    a += 1e3  # beside such a mean every row looks alike
+    problem = su.Problem(a, SoftmaxCrossEntropy(), b)
+    point = problem.evaluate(np.zeros(D))
+    maker = _Maker(problem, row_form(problem, point, "exact"))
+    hessian = problem.hessian(point)
+    rows = a - maker.form.centre @ a
+    exact = np.einsum("ij,jk,ik->i", rows, np.linalg.inv(hessian), rows)
+    draws = [maker.leverage(hessian.copy(), np.random.default_rng(seed)) for seed in range(400)]
+    np.testing.assert_allclose(np.mean(draws, axis=0), exact + 0.1 * exact.mean(), rtol=0.3)
+    assert min(draw.min() / draw.mean() for draw in draws) > 0.05
+
+
+def test_weights_of_rows_and_a_ridge_alone_are_in_the_sampled_hessian():
+    rng = np.random.default_rng(12)
+    a, b = planted(rng, n=500)
+    problem = su.Problem(a, SoftmaxSquares(), b, Ridge(0.3), weights=rng.uniform(0.1, 3.0, 500))
+    point = point_of(problem)
+    maker = _Maker(problem, row_form(problem, point, "exact"))
+    found = maker.of((np.arange(500), np.ones(500)), maker.form.weights)
+    np.testing.assert_allclose(found, problem.hessian(point), rtol=1e-9, atol=1e-12)
+
+
+def test_a_derived_problem_has_its_own_score_ridge():
+    a, b = planted(np.random.default_rng(13), n=500)
+    problem = su.Problem(a, SoftmaxSquares(), b, ScoreRidge(1.0))
+    for factor in (1.0, 3.0):
+        twin = problem.derived(penalty=ScoreRidge(factor))
+        maker = _Maker(twin, row_form(twin, point_of(twin), "exact"))
+        np.testing.assert_allclose(maker._penalties(), factor**2 * (a.T @ a), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [2000, N])
+def test_a_constant_column_gets_no_step(rows):
+    a, b = planted(np.random.default_rng(14))
+    a[:, 2] = 1e3 / 3
+    problem = su.Problem(a, SoftmaxCrossEntropy(), b)
+    point = point_of(problem)
+    made = sampled_curvature(problem, point, "exact", rows, np.random.default_rng(0))
+    # Rounding is all that the Hessian holds of it: its inverse would be huge.
+    largest = (np.diagonal(problem.hessian(point)) / (a**2).sum(axis=0)).max()
+    step = np.abs(made.inverse(np.eye(D)[2]))
+    assert step.max() <= 10 / (largest * (a[:, 2] ** 2).sum())
+
+
+def test_what_a_step_teaches():
+    a, b = planted(np.random.default_rng(15))
+    problem = su.Problem(a, SoftmaxCrossEntropy(), b)
+    solver = CoupledNewton(memory=5, seed=7, search=Search())
+    start = problem.evaluate(np.zeros(D))
+    state = CoupledState(start, 2000, 7, Memory(5), decrement=1e-12)
+    after, _ = solver.step(problem, state)
+    (move, change, _), *more = after.memory.pairs
+    assert not more
+    np.testing.assert_array_equal(move, after.point.x - start.x)
+    np.testing.assert_array_equal(change, after.point.gradient - start.gradient)
+    slope = start.gradient @ after.sample.inverse(start.gradient)
+    assert after.decrement == pytest.approx(slope)
+    assert (after.poor, after.seed) == (1, 8)  # far above what was left: the model was poor
+    good = solver.step(problem, CoupledState(start, 2000, 7, Memory(5), decrement=1e12))[0]
+    assert good.poor == 0
+    moved = CoupledState(problem.evaluate(after.point.x + 3.0), 2000, 8, after.memory, after.sample)
+    drawn = solver._sampled(problem, moved)
+    assert not drawn.memory.pairs  # moves across a changed Hessian tell of neither
+    assert drawn.seed == 9

@@ -165,3 +165,30 @@ def test_sparse_input_of_any_kind_is_taken_for_what_it_says():
     with pytest.raises(ValueError, match=r"got \(0, 2\)"):
         SparseDesign(sparse.csr_matrix((0, 2)))
     assert DenseDesign(np.arange(6).reshape(3, 2)).dtype == np.float64
+
+
+@each_design
+@given(seed=seeds, size=sizes)
+def test_grams_around_any_centre(case, seed, size):
+    rng, design, dense = draw(case, seed, size)
+    p, f = rng.standard_normal(len(dense)), rng.uniform(0, 1, len(dense))
+    centre = f @ dense / len(dense)  # no mean: an intercept is not taken out whole
+    moved = dense - centre
+    for weights in (p, np.abs(p)):
+        close(case, design.weighted_gram(weights, centre), moved.T @ (weights[:, None] * moved))
+        close(case, design.weighted_gram(weights), dense.T @ (weights[:, None] * dense))
+    outer = ScaledDesign(design, centre=centre)
+    close(case, outer.gram(Diagonal(p)), moved.T @ (p[:, None] * moved))
+
+
+@pytest.mark.parametrize("wide", [1, 400], ids=["in-turn", "on-threads"])
+def test_grams_of_many_blocks_add_up(wide, rng, monkeypatch):
+    monkeypatch.setattr("softunit.designs.base.WIDE", wide)
+    monkeypatch.setattr("softunit.designs.base.BLOCK_ENTRIES", 1)
+    a, p = rng.standard_normal((300, 3)), rng.uniform(size=300)
+    design = DenseDesign(a)
+    assert len(list(design.blocks())) == 5
+    np.testing.assert_allclose(design.weighted_gram(p), a.T @ (p[:, None] * a), rtol=1e-12)
+    moved = a - 1e4
+    found = design.weighted_gram(p, np.full(3, 1e4))
+    np.testing.assert_allclose(found, moved.T @ (p[:, None] * moved), rtol=1e-9)

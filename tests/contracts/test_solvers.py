@@ -13,11 +13,20 @@ import softunit as su
 from softunit._numeric import ShiftedCholesky
 from softunit.errors import InputError, NeedsError, NotConvergedError
 from softunit.line import Line
-from softunit.penalties import Ridge
+from softunit.penalties import Ridge, ScoreRidge
 from softunit.solution import Status
-from softunit.solvers import LBFGS, GradientRegularizedNewton, Newton, Search, Solver
+from softunit.solvers import (
+    LBFGS,
+    GradientDescent,
+    GradientRegularizedNewton,
+    Newton,
+    Search,
+    SketchedNewton,
+    Solver,
+)
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.memory import Memory
+from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares
 from tests.contracts.cases import SOLVERS, labels, multinomial_problem, squares_problem
 
@@ -333,3 +342,36 @@ def test_a_constant_column_that_a_softmax_cannot_see_stays_where_it_is(solver, r
         solution = su.minimize(problem, solver=solver, tol=1e-9)
         assert solution.converged
         assert np.abs(solution.x[3:]).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("solver", "settings", "sentence"),
+    [
+        (Newton, {"kind": "full"}, "`kind` must be 'exact' or 'gauss_newton'; got 'full'"),
+        (Newton, {"linear": "qr"}, "`linear` must be 'auto' or 'cholesky' or 'cg'; got 'qr'"),
+        (Newton, {"max_cg": 0}, "`max_cg` must be an integer >= 1; got 0"),
+        (Newton, {"search": None}, "`search` must be a Search"),
+        (SketchedNewton, {"search": 1}, "`search` must be a Search"),
+        (GradientDescent, {"search": "wolfe"}, "`search` must be a Search"),
+        (GradientRegularizedNewton, {"kind": 1}, "`kind` must be"),
+        (GradientRegularizedNewton, {"gamma": 0.0}, "`gamma` must be a finite number > 0; got 0.0"),
+        (GradientRegularizedNewton, {"gamma": np.inf}, "`gamma` must be a finite number > 0"),
+        (LBFGS, {"memory": 0}, "`memory` must be an integer >= 1; got 0"),
+        (LBFGS, {"search": 0.9}, "`search` must be a Search"),
+        (Search, {"decrease": "a"}, "`decrease` must be a finite number > 0; got 'a'"),
+        (Search, {"flatten": 1.0}, "`flatten` must be below 1; got 1.0"),
+        (Search, {"decrease": 0.9, "flatten": 0.5}, "`decrease` 0.9 must be below `flatten` 0.5"),
+    ],
+)
+def test_settings_are_checked_when_a_solver_is_made(solver, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        solver(**settings)
+    assert solver() == solver()
+    assert hash(solver()) == hash(solver())
+
+
+def test_a_softmax_that_is_all_but_one_row_leaves_sampled_newton_no_step():
+    rng = np.random.default_rng(0)
+    a, shares = rng.standard_normal((20, 3)), rng.dirichlet(np.ones(20))
+    problem = su.Problem(a, SoftmaxSquares(), shares, ScoreRidge(4.5))
+    assert su.minimize(problem, solver=PaperNewton(rows=2)).status is Status.NO_DESCENT

@@ -288,3 +288,41 @@ def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(su.Problem, "stores_scores", False)
     with pytest.raises(NeedsError, match="ZerothOrder keeps the scores, and 60 x 1"):
         su.minimize(problem, solver="zeroth-order")
+
+
+def test_the_step_of_the_bound_is_the_one_printed(rng):
+    problem = squares_problem(rng)
+    solver = ZerothOrder("gaussian", 3, steps="bound")
+    state = solver.init(problem, solver.begin(problem, np.zeros(4)))
+    norm, trace = majoriser(problem, 0)
+    eta = solver._length(problem, state, state.point.gradient)
+    assert eta == pytest.approx(3 / (norm * (3 + 1 + trace / norm)))
+
+
+def test_scores_are_made_anew_after_fifty_steps():
+    problem = squares_problem(np.random.default_rng(7), noise=0.5)
+    solver = ZerothOrder("gaussian", 2)
+    state = solver.init(problem, solver.begin(problem, np.ones(4)))
+    drifted = False
+    while state.count < 50:
+        drifted |= bool((state.point.scores != problem.scores(state.point.x)).any())
+        state, _ = solver.step(problem, state)
+    assert drifted
+    np.testing.assert_array_equal(state.point.scores, problem.scores(state.point.x))
+
+
+@pytest.mark.parametrize("smoothing", [1e-300, 1e300])
+def test_a_difference_step_must_have_a_square(smoothing):
+    with pytest.raises(InputError, match=r"`smoothing` must be from 1e-100 to 1e\+100, or None"):
+        ZerothOrder(smoothing=smoothing)
+
+
+def test_a_difference_step_that_tells_nothing_is_refused(rng):
+    problem = squares_problem(rng, noise=0.5)
+    with pytest.raises(InputError, match=r"`smoothing` 1e-30 tells no slope .* too small"):
+        su.minimize(problem, solver=ZerothOrder(smoothing=1e-30))
+
+
+def test_a_flat_objective_is_no_fault_of_the_difference_step():
+    problem = su.Problem(np.ones((4, 1)), SoftmaxSquares(), np.full(4, 0.25))
+    assert su.minimize(problem, solver=ZerothOrder(smoothing=1e-3)).value == 0.0

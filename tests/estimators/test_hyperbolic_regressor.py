@@ -14,7 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 import softunit as su
 from softunit.errors import InputError, NeedsError, NotUniqueWarning, SoftunitWarning
-from softunit.penalties import ScoreRidge
+from softunit.estimators._descents import Descents, LeastSquares, meets
+from softunit.estimators._objective import Settings
+from softunit.penalties import Ridge, ScoreRidge
 from softunit.solution import Status
 from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import CoshSquares, ExpSquares, GroupedSoftmax, Multinomial, SinhSquares
@@ -125,7 +127,7 @@ def test_zero_is_a_trap_for_cosh_that_the_regressor_does_not_fall_into():
     a, b, x = planted("cosh", 0, noise=0.1)
     trapped = su.minimize(su.Problem(a, CoshSquares(), b))
     np.testing.assert_array_equal(trapped.x, 0.0)
-    assert trapped.converged
+    assert trapped.status is Status.SADDLE
     model = su.HyperbolicRegressor("cosh").fit(a, b)
     assert model.solution_.value < 0.01 * trapped.value
     np.testing.assert_allclose(model.coef_, x, atol=0.5)
@@ -323,9 +325,23 @@ def test_the_papers_algorithm_agrees_in_the_papers_regime(unit):
 
 def test_the_papers_algorithm_refuses_outside_its_regime():
     a, b, _ = planted("cosh", 16)
-    with pytest.warns(ConvergenceWarning, match="Start elsewhere"):
+    with (
+        pytest.warns(ConvergenceWarning, match="Start elsewhere"),
+        pytest.warns(SoftunitWarning, match="the paper asks for w_i"),
+    ):
         model = su.HyperbolicRegressor("sinh", fidelity="paper").fit(20 * a, 1e6 * b)
     assert model.solution_.status in (Status.NO_DESCENT, Status.MAX_ITER)
+
+
+def test_the_paper_says_where_it_sits_in_the_trap():
+    a, b, _ = planted("cosh", 17)
+    with (
+        pytest.warns(ConvergenceWarning, match="this is no minimum"),
+        pytest.warns(SoftunitWarning, match="some row lacks"),
+    ):
+        model = su.HyperbolicRegressor("cosh", w=0.1, fidelity="paper").fit(a, b)
+    assert model.solution_.status is Status.SADDLE
+    np.testing.assert_array_equal(model.coef_, 0.0)
 
 
 def test_the_sampled_hessian_is_close_and_right_on_average():
@@ -342,6 +358,61 @@ def test_the_sampled_hessian_is_close_and_right_on_average():
     np.testing.assert_allclose(mean, np.eye(3), atol=0.03)
     full = PaperNewton(rows=5000).hessian(problem, point, rng)
     np.testing.assert_allclose(full, exact, rtol=1e-10)
+
+
+def test_the_sampled_hessian_has_weights_ridge_and_curvature_of_both_signs():
+    rng = np.random.default_rng(4)
+    a, weights = rng.standard_normal((2000, 3)), rng.uniform(0.5, 2.0, 2000)
+    b = rng.uniform(0.0, 3.0, 2000)
+    problem = su.Problem(a, ExpSquares(), b, Ridge(200.0), weights=weights)
+    point = problem.evaluate(rng.standard_normal(3) / 4)
+    exact = problem.hessian(point)
+    curvatures = ExpSquares().curvature(a @ point.x, problem.target, weights).weights
+    assert (curvatures < 0).mean() > 0.2
+    full = PaperNewton(rows=2000).hessian(problem, point, rng)
+    np.testing.assert_allclose(full, exact, rtol=1e-10)
+    draws = np.array([PaperNewton(rows=500).hessian(problem, point, rng) for _ in range(200)])
+    error = draws.std(axis=0) / 200**0.5
+    assert (np.abs(draws.mean(axis=0) - exact) <= 5 * error).all()
+
+
+def test_rows_without_weight_do_not_tell_columns_apart():
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((600, 2))
+    a[:300, 1] = 2 * a[:300, 0]
+    b = np.exp(a @ [0.3, 0.2]) + 0.1 * rng.standard_normal(600)
+    weights = np.repeat([1.0, 0.0], 300)
+    with pytest.warns(NotUniqueWarning, match="moves no score"):
+        model = su.HyperbolicRegressor().fit(a, np.abs(b), sample_weight=weights)
+    assert model.certificate_.unique is False
+    assert model.coef_[1] == pytest.approx(2 * model.coef_[0], abs=1e-8)
+
+
+def test_the_limit_holds_for_all_runs_together():
+    a = np.array([[1.0], [2.0], [0.5]])
+    problem = su.Problem(a, ExpSquares(), np.zeros(3))  # the infimum lies at infinity
+    end = Descents(problem, Settings("auto", 0.0, 100), lambda record: None).descend(np.ones(1))
+    assert end.n_iter == 100
+    assert end.status is Status.MAX_ITER
+
+
+def test_least_squares_for_starts_minimise_what_they_say(monkeypatch):
+    rng = np.random.default_rng(6)
+    a, z, v = rng.standard_normal((30, 3)), rng.standard_normal(30), rng.uniform(0.0, 2.0, 30)
+    w, ridge = rng.uniform(0.0, 2.0, 30), np.array([0.0, 1.0, 30.0])
+    problem = su.Problem(a, ExpSquares(), np.ones(30), (Ridge(ridge), ScoreRidge(w)))
+    form = a.T @ ((v + 0.5 * w**2)[:, None] * a) + 0.5 * np.diag(ridge)
+    wanted = np.linalg.solve(form, a.T @ (v * z))
+    np.testing.assert_allclose(LeastSquares(problem, v, 0.5).solve(z, 1), wanted, rtol=1e-10)
+    np.testing.assert_allclose(LeastSquares(problem, v, 0.5).solve(z), wanted, rtol=1e-12)
+    monkeypatch.setattr("softunit.estimators._descents.FORM_LIMIT", 1)
+    np.testing.assert_allclose(LeastSquares(problem, v, 0.5).solve(z), wanted, rtol=1e-10)
+
+
+def test_rows_without_weight_need_not_meet_their_scores():
+    problem = su.Problem(np.eye(3), ExpSquares(), np.ones(3), weights=[1.0, 2.0, 0.0])
+    assert meets(problem, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 9.0]))
+    assert not meets(problem, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.1, 3.0]))
 
 
 @pytest.mark.parametrize("centred", [True, False], ids=["softmax", "rescaled"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
@@ -12,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 import softunit as su
 from softunit._numeric import softmax
 from softunit._progress import Tick
-from softunit.errors import InputError, NotUniqueWarning
+from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
+from softunit.estimators._descents import Descents
 from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
 from softunit.penalties import Ridge, ScoreRidge
@@ -136,6 +138,9 @@ def test_collinear_columns_of_a_tall_design_are_found_all_the_same():
     with pytest.warns(NotUniqueWarning, match="moves no score"):
         model = su.SoftmaxRegressor().fit(a, b)
     assert model.certificate_.unique is False
+    frame = pd.DataFrame(a, columns=[f"c{j}" for j in range(D)])
+    with pytest.warns(NotUniqueWarning, match="of columns 'c2', 'c3' .collinear"):
+        su.SoftmaxRegressor().fit(frame, b)
     a[:5, 3] += 1e-3 * a[:5, 2].std()  # five of 30,000 rows tell them apart
     assert su.SoftmaxRegressor().fit(a, b).certificate_.unique is not False
 
@@ -154,7 +159,12 @@ def test_the_papers_algorithm_needs_the_papers_w():
     other = su.SoftmaxRegressor(w=np.sqrt(21.0), fidelity="paper", random_state=1).fit(a, b)
     steps = [record.value for record in paper.solution_.history]
     assert steps != [record.value for record in other.solution_.history]
-    with pytest.warns(ConvergenceWarning, match="PaperNewton stopped"):
+    with (
+        pytest.warns(ConvergenceWarning, match="PaperNewton stopped"),
+        pytest.warns(
+            SoftunitWarning, match="asks for w_i.2 >= 20 and more, of which some row lacks"
+        ),
+    ):
         su.SoftmaxRegressor(fidelity="paper", max_iter=5).fit(a, b)
 
 
@@ -182,3 +192,40 @@ def test_solutions_are_records_of_the_phases():
     last = dataclasses.replace(model.phases_[-1], x=model.solution_.x)
     assert last.value == model.solution_.value
     assert model.n_iter_ == sum(phase.n_iter for phase in model.phases_)
+
+
+def test_a_first_solve_of_few_rows_can_be_refined():
+    a, _, _ = planted(12)
+    scaled = a / a.std(axis=0)
+    x, inverse = phases(su.Problem(scaled, SoftmaxSquares(), np.full(N, 1 / N)))._first_solve(
+        np.zeros(N)
+    )
+    np.testing.assert_array_equal(x, 0.0)
+    centred = scaled - scaled.mean(axis=0)
+    image = np.column_stack([inverse(column) for column in centred.T @ centred])
+    eigenvalues = np.linalg.eigvals(image).real
+    assert 0.3 < eigenvalues.min() <= eigenvalues.max() < 3.0
+
+
+def test_the_sampled_cross_entropy_keeps_the_ridge():
+    a, b, _ = planted(4)
+    ridge = np.linspace(0.1, 2.0, D)
+    sample = phases(su.Problem(a / a.std(axis=0), SoftmaxSquares(), b, Ridge(ridge)))._sampled(b)
+    assert sample.design.shape[0] < N / 4
+    np.testing.assert_array_equal(sample.ridge, ridge)
+
+
+def test_a_polish_is_kept_only_where_it_helps(monkeypatch):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((200, 5))
+    b = softmax(a @ rng.standard_normal(5) + 0.3 * rng.standard_normal(200))
+    descents = Descents(su.Problem(a, SoftmaxSquares(), b), Settings("auto", 1e-3, 200), silent)
+    rough = descents.descend(np.zeros(5))
+    assert 1e-7 < rough.gradient_norm <= 1e-3
+    polished = descents.polished(rough)
+    assert polished.gradient_norm <= 1e-7
+    assert su.SoftmaxRegressor(tol=1e-3).fit(a, b).solution_.gradient_norm <= 1e-7
+    for bad in ({"value": rough.value + 1.0}, {"gradient_norm": 2e-3}):
+        end = dataclasses.replace(polished, **bad)
+        monkeypatch.setattr("softunit.estimators._descents.minimize", lambda *_, end=end, **__: end)
+        assert descents.polished(rough) is rough

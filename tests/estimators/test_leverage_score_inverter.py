@@ -359,3 +359,36 @@ def test_bad_input_gets_a_sentence(settings, change, sentence, rng):
     data = {"A": a, "sigma": sigma, "b": b} | change
     with pytest.raises(InputError, match=sentence):
         su.LeverageScoreInverter(**settings).fit(**data)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"a": 0.0}, r"A, of shape \(80, 5\), is zero"),
+        ({"b": 1e300}, r"the shift b is .*e\+300 in row \d+, the largest entry, above 1e\+100"),
+        ({"b": 1e-160}, r"the shift b is .*e-1\d\d in row \d+, the largest entry, below 1e-100"),
+        ({"w": 1e200}, r"`w` is 1e\+200 in row 0, the largest entry, above 1e\+50"),
+        ({"w": 1e40, "b": 1e90}, r"the pull w\^2 b of the weights is"),
+        ({"sigma": 1e200}, r"the target score sigma is .* Leverage scores lie in \[0, 1\]"),
+        ({"x0": 1e160}, r"s = A x0 - b is .*e\+160 in row"),
+    ],
+    ids=["zero", "large-b", "small-b", "w", "w-and-b", "sigma", "x0"],
+)
+def test_sizes_that_leave_float64_are_refused(change, sentence, rng):
+    a, sigma, b, x = planted(rng)
+    scaled = [given * change.get(name, 1.0) for name, given in (("a", a), ("sigma", sigma))]
+    x0 = x * change["x0"] if "x0" in change else None
+    with pytest.raises(InputError, match=sentence):
+        su.LeverageScoreInverter(change.get("w", 0.0)).fit(*scaled, b * change.get("b", 1.0), x0)
+
+
+@pytest.mark.parametrize("fidelity", ["auto", "paper"])
+@pytest.mark.parametrize("size", [1e-90, 1e90])
+def test_sizes_that_are_accepted_raise_no_warning_of_numpy(fidelity, size, rng):
+    a, sigma, b, x = interior(rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SoftunitWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        model = su.LeverageScoreInverter(fidelity=fidelity)
+        model.fit(a, sigma, size * b, x0=size * (x + 1e-3))
+    assert error(model, size * x) <= 1e-6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -10,6 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 import softunit as su
 from softunit._numeric import softmax
 from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
+from softunit.penalties import ScoreRidge
+from softunit.solution import Status
+from softunit.spectrum import clearly_independent
 
 
 def planted(rng: np.random.Generator, *, n: int = 200, d: int = 5, noise: float = 0.0):
@@ -150,3 +155,38 @@ def test_too_few_iterations_warn(rng):
 def test_bad_input_gets_a_sentence(settings, x, b, sentence):
     with pytest.raises(InputError, match=sentence):
         su.SoftmaxRegressor(**settings).fit(x, b)
+
+
+def test_the_better_of_both_descents_is_kept():
+    # From zero the descent ends at 0.04 near infinity; from the convex end at 0.03.
+    a, b = np.array([[3.8], [5.0], [-1.7]]), np.array([0.0, 0.8, 0.2])
+    model = su.SoftmaxRegressor().fit(a, b)
+    assert model.solution_.value == pytest.approx(0.0299987, abs=1e-6)
+    assert model.coef_[0] == pytest.approx(1.8307, abs=1e-3)
+
+
+def test_a_few_rows_show_independence_only_where_there_is_some(rng):
+    a, b = rng.standard_normal((600, 2)), rng.dirichlet(np.ones(600))
+    constant = np.column_stack([a, 5.0 - a[:, 0]])  # columns that add up to a constant
+    labels = np.repeat(np.arange(200), 3)
+    grouped = np.column_stack([a, labels / 200.0])  # a constant in each group
+    softmax_of, groups = su.units.SoftmaxSquares(), su.units.GroupedSoftmax(labels)
+    assert clearly_independent(su.Problem(a, softmax_of, b))
+    assert clearly_independent(su.Problem(constant, su.units.ExpSquares(), b))
+    assert clearly_independent(su.Problem(constant, softmax_of, b, ScoreRidge(1.0)))
+    assert not clearly_independent(su.Problem(constant, softmax_of, b))
+    assert not clearly_independent(su.Problem(grouped, groups, b))
+    assert not clearly_independent(su.Problem(a, softmax_of, b, weights=np.ones(600)))
+    assert not clearly_independent(su.Problem(a[:199], softmax_of, b[:199]))
+
+
+def test_what_rounding_ended_is_proved_only_by_its_certificate(rng):
+    a, b, _ = planted(rng, noise=0.1)
+    model = su.SoftmaxRegressor(w=5.0).fit(a, b)
+    problem = model._problem(*model._checked(a, b, None, reset=False))
+    x = problem.design.from_input(model.coef_)
+    model._keep(problem, dataclasses.replace(model.solution_, x=x, status=Status.ROUNDING))
+    assert model.solution_.status is Status.PROVED
+    with pytest.warns(ConvergenceWarning, match="No further step"):
+        model._keep(problem, dataclasses.replace(model.solution_, x=x + 1, status=Status.ROUNDING))
+    assert model.solution_.status is Status.ROUNDING

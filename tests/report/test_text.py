@@ -89,3 +89,14 @@ def test_without_rich_the_pip_line_is_given(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "rich.console", None)
     with pytest.raises(MissingExtraError, match=r"summary table needs .*softunit\[cli\]"):
         summary_table(regressed())
+
+
+@pytest.mark.parametrize("width", [30, 40, 50, 58])
+def test_values_wrap_and_keep_their_letters_where_it_is_narrow(width: int) -> None:
+    value = "0 (GradientRegularizedNewton) of many words"
+    summary = dataclasses.replace(regressed(), data=(("Source", value),))
+    lines = printed(summary, width).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Source"))
+    shown = "".join("".join(lines[start : start + 5]).removeprefix("Source").split())
+    assert shown.startswith(value.replace(" ", ""))
+    assert max(map(len, lines)) <= width

@@ -9,6 +9,9 @@ from softunit._checks import check_known
 from softunit.claims.base import Claim
 from softunit.errors import InputError
 
+SAME = {"3.17": "1.42"}
+"""Papers that are listed twice: the id that their claim does not have, and the one it has."""
+
 
 def in_order(*claims: Claim) -> tuple[Claim, ...]:
     """Return the claims sorted by id, as numbers: 1.5 before 1.12.
@@ -41,7 +44,7 @@ def chosen(ids: Iterable[str], claims: Iterable[Claim]) -> tuple[Claim, ...]:
         If an id is unknown; the sentence has near ids and all ids.
     """
     known = {claim.id: claim for claim in claims}
-    wanted = list(dict.fromkeys(ids))
+    wanted = list(dict.fromkeys(SAME.get(identity, identity) for identity in ids))
     for identity in wanted:
         check_known("claim", identity, known)
     return tuple(known[identity] for identity in wanted)

@@ -15,6 +15,8 @@ from softunit.penalties import Ridge
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.spectrum import Metric, clearly_independent
 
+SMALLEST, LARGEST = 1e-290, 1e290  # mean square, and sum of squares, of a column that can be used
+
 
 def conditioned(
     design: Design, *, intercept: bool, centre: bool, ridge: float, weights: Vector | None = None
@@ -27,17 +29,25 @@ def conditioned(
     Raises
     ------
     InputError
-        If the squares of a column overflow.
+        If the squares of a column overflow, or underflow.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, with a sentence
         mean, variance = design.column_moments(weights)
         moment = variance if centre else variance + mean**2
-    bad = np.flatnonzero(~np.isfinite(moment))
+    bad = np.flatnonzero(~(moment * design.shape[0] < LARGEST))
     if len(bad):
         raise InputError(
             f"column {bad[0]} of A is so large that its squares overflow float64; divide it by its"
             " largest entry."
         )
+    silent = np.flatnonzero(variance + mean**2 < SMALLEST)
+    if len(silent):
+        lost = silent[design.abs_rmatvec(np.ones(design.shape[0]))[silent] > 0]
+        if len(lost):
+            raise InputError(
+                f"column {lost[0]} of A is so small that its squares underflow float64; divide it"
+                " by its largest entry."
+            )
     scale = np.sqrt(moment + ridge)
     if centre:
         # A constant column leaves only rounding behind once it is centred: nothing to fit.

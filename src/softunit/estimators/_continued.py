@@ -118,7 +118,7 @@ def joined(first: Solution, second: Solution) -> Solution:
 
     Tolerance, solver's name and convergence are those of the first.
     """
-    reached = second.gradient_norm <= first.tol
+    reached = second.gradient_norm <= first.tol and second.status is not Status.SADDLE
     later = tuple(_later(first, record) for record in second.history[1:])
     return dataclasses.replace(
         second,

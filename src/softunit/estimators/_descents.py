@@ -17,12 +17,14 @@ from softunit.estimators._continued import joined
 from softunit.estimators._objective import Settings
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import minimize
+from softunit.saddles import lower_point
 from softunit.solution import Solution, Status
 from softunit.solvers import GradientRegularizedNewton, Newton, Solver
 from softunit.solvers.auto import is_large
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 
 REGULARISED_ITER = 80
+ESCAPES = 4  # times that a descent goes on from a saddle
 POLISH_ITER = 30
 POLISH = 1e-4  # of tol: Newton's last steps are nearly free and settle flat directions
 REFINED = 4  # rounds of refinement: a Gram squares the condition number
@@ -61,14 +63,25 @@ class Descents:
         Newton's method with a line search takes over, which goes there at a steady rate.
         """
         limit = 0 if cut else self.settings.max_iter
+        end = self._descended(x0, limit)
+        for _ in range(ESCAPES if self.settings.solver == "auto" else 0):
+            if end.status is not Status.SADDLE:
+                break
+            lower = lower_point(self.problem, self.problem.evaluate(end.x))
+            if lower is None:
+                break
+            end = joined(end, self._descended(lower, limit))
+        if cut and not end.converged:
+            return dataclasses.replace(end, status=Status.INTERRUPTED)
+        return end
+
+    def _descended(self, x0: Array | None, limit: int) -> Solution:
         if self.settings.solver != "auto" or self.large or self.problem.size > FORM_LIMIT:
             end = self._run(x0, self.settings.solver, limit)
         else:
             end = self._run(x0, GradientRegularizedNewton(), min(limit, REGULARISED_ITER))
             if end.status is Status.MAX_ITER and limit > REGULARISED_ITER:
                 end = joined(end, self._run(end.x, Newton(kind="exact"), limit - REGULARISED_ITER))
-        if cut and not end.converged:
-            return dataclasses.replace(end, status=Status.INTERRUPTED)
         return end
 
     def _run(self, x0: Array | None, solver: str | Solver[Any], limit: int) -> Solution:

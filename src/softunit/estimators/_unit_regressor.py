@@ -18,8 +18,13 @@ from softunit._progress import Tick, progress
 from softunit._typing import Vector
 from softunit.certificate import Certificate, Statement, at_optimum, certify
 from softunit.designs import as_design
-from softunit.errors import InputError, NotUniqueWarning
-from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
+from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
+from softunit.estimators._conditioning import (
+    NullSpace,
+    conditioned,
+    least_norm_point,
+    scaled_ridge,
+)
 from softunit.estimators._data import checked_x
 from softunit.estimators._descents import Descents
 from softunit.estimators._objective import Settings
@@ -31,11 +36,30 @@ from softunit.solvers.auto import check_solver
 from softunit.solvers.paper_newton import PaperNewton
 from softunit.units import Unit
 
-NOT_UNIQUE = (
-    "the optimum is not unique: some combination of the columns of A moves no score (collinear"
-    " columns, or a constant one, to which a softmax is blind). The x of least norm is returned; a"
-    " small `ridge` makes it unique."
+LARGEST = 1e100  # entry of w
+AT_BEST = 1e-12  # of the value: a smaller bound on the gap leaves no lower minimum to speak of
+LOCAL = (
+    "the objective is not convex: this is the lowest point of the starts that were tried, and a"
+    " start of another kind may end lower."
 )
+NAMED = 8  # columns that a warning names
+
+
+def not_unique(problem: Problem, names: Any, *, blind: bool) -> str:
+    """Return the sentence on combinations of columns that move no score, naming the columns."""
+    basis = NullSpace.of(problem).basis
+    among = "some columns"
+    if basis is not None:
+        found = np.flatnonzero(np.abs(basis).max(axis=1, initial=0.0) > 1e-6)
+        told = [repr(str(names[j])) if names is not None else str(j) for j in found[:NAMED]]
+        rest = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        among = f"column{'s' if len(found) > 1 else ''} {', '.join(told)}{rest}"
+    why = " or constant, to which a softmax is blind" if blind else ""
+    return (
+        f"the optimum is not unique: some combination of the columns of A moves no score, of"
+        f" {among} (collinear{why}). The x of least norm is returned; a small `ridge` makes it"
+        " unique."
+    )
 
 
 class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
@@ -118,6 +142,16 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         """Return the phases, or the paper's algorithm alone."""
         if self.fidelity == "auto":
             return self._phases(problem, settings, tick, seed)
+        theory = problem.unit.theory(problem.target)
+        lacks = 0.0 if theory is None else float(np.max(theory.w_squared - problem.score_ridge))
+        if theory is not None and lacks > 0:
+            warnings.warn(
+                f"`fidelity` = 'paper' rests on a large `w`: the paper asks for w_i^2 >="
+                f" {float(theory.w_squared.max()):.4g} and more, of which some row lacks"
+                f" {lacks:.4g}. Its full steps may fail here.",
+                SoftunitWarning,
+                stacklevel=4,
+            )
         printed = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
         return (Descents(problem, printed, tick).descend(None),)
 
@@ -166,6 +200,11 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
             ) from error
         if not np.isfinite(w).all():
             raise InputError(f"`w` must hold finite numbers; got {self.w!r}.")
+        if float(np.abs(w).max(initial=0.0)) > LARGEST:
+            raise InputError(
+                f"`w` must not exceed {LARGEST:.0e}, where its squares overflow; its largest entry"
+                f" is {float(np.abs(w).max()):.3g}."
+            )
         return w if w.ndim == 0 else check_vector("`w` (one for each row)", w, n)
 
     def _keep(self, problem: Problem, best: Solution) -> None:
@@ -183,12 +222,18 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         self.coef_ = self.solution_.x
         self.n_iter_ = max(1, sum(run.n_iter for run in self.phases_))
         if null:
-            warnings.warn(NOT_UNIQUE, NotUniqueWarning, stacklevel=4)
+            names = getattr(self, "feature_names_in_", None)
+            said = not_unique(problem, names, blind=self._blind)
+            warnings.warn(said, NotUniqueWarning, stacklevel=4)
         if not self.solution_.converged:
             warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=4)
 
     def _with_notes(self, problem: Problem, x: Vector, certificate: Certificate) -> Certificate:
         notes = self._notes(problem, x)
+        floor = AT_BEST * max(1.0, abs(certificate.value))
+        convex = problem.unit.bounds(problem.target, problem.weights).convex
+        if not convex and certificate.gap_bound > floor and certificate.unique is not True:
+            notes = (*notes, Statement(LOCAL, proved=None))
         return dataclasses.replace(certificate, statements=(*notes, *certificate.statements))
 
     def __sklearn_tags__(self) -> Any:

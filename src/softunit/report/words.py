@@ -30,6 +30,7 @@ _HEADLINES = {
     Status.MAX_ITER: "Not converged",
     Status.ROUNDING: "Not converged to the tolerance",
     Status.NO_DESCENT: "Not converged",
+    Status.SADDLE: "No minimum",
     Status.SEPARABLE: "No optimum exists",
     Status.STOPPED: "Stopped early",
     Status.INTERRUPTED: "Interrupted",

@@ -119,6 +119,10 @@ class Unit(ABC):
             return Diagonal(np.ones(n))
         return CentredDiagonal(np.ones(n), np.full(n, 1 / n))
 
+    def why_infinite(self, z: Array, target: Array) -> str:
+        """Return a sentence, after a blank, on why the loss is not finite; "" for none."""
+        return ""
+
     def theory(self, target: Array) -> Theory | None:
         """Return what the unit's paper asks of w and promises, where it is known."""
         return None
