@@ -190,8 +190,8 @@ def test_bad_data_gets_a_sentence(data):
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"delta": "a"}, r"`delta` must be a number in \(0, 1\); got 'a'"),
-        ({"delta": 1}, r"`delta` must be a number in \(0, 1\); got 1"),
+        ({"delta": "a"}, r"`delta` must be in \(0, 1\); got 'a'"),
+        ({"delta": 1}, r"`delta` must be in \(0, 1\); got 1"),
         ({"eps": "a"}, "`eps` must be a finite number > 0; got 'a'"),
     ],
     ids=["word", "one", "eps"],

@@ -199,16 +199,14 @@ def test_region_and_distance_are_those_of_kantorovich(unit, rng):
     assert seen == {False, True}
 
 
-def test_the_papers_region_asks_for_its_radius():
+def test_the_papers_region_is_that_of_its_constants():
     a = np.array([[2.0], [-2.0], [1.0], [-1.0]])  # |A|^2 = 10
-    problem = su.Problem(a, SoftmaxSquares(), np.full(4, 0.25), ScoreRidge(6.0))
-    for radius in (3.0, 3.2):  # below |A|, and below what the theorem admits
-        with pytest.raises(InputError, match=r"`radius` must be at least \|A\| = 3.162"):
-            su.certify(problem, [0.0], radius=radius)
-    at_zero = su.certify(problem, [0.0], radius=10.0).theory
-    assert at_zero.guaranteed == pytest.approx(160.0)
-    assert at_zero.inside_paper  # the optimum itself
-    assert not su.certify(problem, [1e-3], radius=10.0).theory.inside_paper
+    problem = su.Problem(a, ExpSquares(), np.ones(4), ScoreRidge(1.0))
+    for x, inside in ((0.0, True), (1e-7, True), (1e-4, False)):  # the optimum is at zero
+        theory = su.certify(problem, [x]).theory
+        assert theory.guaranteed == pytest.approx(5.0)
+        assert theory.region_log10 == pytest.approx(math.log10(0.5 / 4) - 10 / math.log(10))
+        assert theory.inside_paper is inside
 
 
 def test_directions_that_no_score_sees_do_not_count(rng):
@@ -227,3 +225,37 @@ def test_heavy_targets_count_in_the_lipschitz_constant(unit):
     z = z if isinstance(unit, ExpSquares) else z / 4  # cosh and sinh are large on both sides
     third = (unit.curvature(z + h, b, s).weights - unit.curvature(z - h, b, s).weights) / (2 * h)
     assert np.abs(third).max() <= unit.lipschitz_near(z, b, 1e-3, s)
+
+
+def test_collinear_columns_guarantee_nothing(rng):
+    a = rng.standard_normal((80, 2))
+    twice = np.column_stack([a, a[:, 0]])
+    problem = su.Problem(twice, SoftmaxSquares(), rng.dirichlet(np.ones(80)), ScoreRidge(5.0))
+    theory = su.certify(problem, np.zeros(3)).theory
+    assert theory.guaranteed == theory.own_guaranteed == 0.0
+
+
+def test_row_weights_leave_the_papers_condition_unsaid():
+    a = np.array([[1.0], [-1.0]])
+    weights = np.full(2, 1000.0)
+    problem = su.Problem(
+        a, SoftmaxSquares(), [1.0, 0.0], ScoreRidge(np.sqrt(21.0)), weights=weights
+    )
+    theory = su.certify(problem, [0.3]).theory
+    assert theory.source == ""
+    assert theory.guaranteed == theory.own_guaranteed == 0.0
+
+
+@pytest.mark.parametrize("ridge", [1.0, 1e3, 1e6])
+def test_the_region_of_exp_holds_to_its_edge(ridge, rng):
+    a, b = rng.standard_normal((40, 2)), rng.uniform(0.5, 2.0, 40)
+    problem = su.Problem(a, ExpSquares(), b, Ridge(ridge))
+    best = su.minimize(problem, tol=1e-13).x
+    region = su.certify(problem, best).theory.region
+    assert region > 0
+    for _ in range(20):
+        step = rng.standard_normal(2)
+        x = best + 0.99 * region * step / np.linalg.norm(step)
+        point = problem.evaluate(x)
+        after = x - np.linalg.solve(problem.hessian(point), point.gradient)
+        assert np.linalg.norm(after - best) <= 0.4 * np.linalg.norm(x - best)

@@ -22,7 +22,7 @@ from softunit.sketches import (
     Sketch,
     UniformSampling,
 )
-from softunit.sketches.base import check_eps
+from softunit.sketches.base import check_delta, check_eps
 from softunit.sketches.bounds import least_rows
 from softunit.sketches.whitening import decomposed, triangle
 
@@ -283,8 +283,7 @@ def _checked(settings: Settings) -> tuple[int | None, float, float, int]:
     if rows is not None:
         check_count("rows", rows, least=1)
     check_eps(eps)
-    if not 0 < delta < 1:
-        raise InputError(f"`delta` must be in (0, 1); got {delta!r}.")
+    check_delta(delta)
     check_count("seed", seed)
     return rows, eps, delta, seed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from softunit.units.theory import Theory
 
 CONTRACTION = 0.4  # of the distance, left by a step inside the papers' region
 SHARE = 0.1  # of l / M: the radius of that region
+HALVINGS = 100  # of a region in which the Hessian bends more than at its middle
 PESSIMISTIC = 6.0  # powers of ten by which a region must be too small to be called so
 
 
@@ -193,20 +195,24 @@ def local_theory(
     whole = seen_gram(problem) if is_blind(problem) else design.gram(Diagonal(np.ones(n)))
     stretch = np.linalg.eigvalsh(_to_input(design, whole))
     largest = math.sqrt(max(float(stretch[-1]), 0.0))
-    kept = stretch[stretch > len(stretch) * EPS * stretch[-1]]
-    least = float(kept[0]) if len(kept) else 0.0
+    null = stretch <= len(stretch) * EPS * stretch[-1]
+    # Directions that no score sees do not count where nothing else does see them.
+    least = 0.0 if null.all() or (null.any() and not _free(problem)) else float(stretch[~null][0])
     curvature = _least_curvature(_to_input(design, hessian), problem)
     bounds = problem.unit.bounds(problem.target, problem.weights)
     rows = bounds.lowest if bounds.lowest_rows is None else bounds.lowest_rows
     own = max(0.0, float(np.min(problem.score_ridge + rows)) * least)
     gradient = float(np.linalg.norm(design.gradient_to_input(point.gradient)))
     reach = 2 * gradient * largest / curvature if curvature > 0 else math.inf
-    lipschitz = math.inf
-    if math.isfinite(reach):
-        z = point.scores if point.scores is not None else problem.scores(point.x)
-        near = problem.unit.lipschitz_near(z, problem.target, reach, problem.weights)
-        lipschitz = near * largest**3
+    z = point.scores if point.scores is not None else problem.scores(point.x)
+
+    def near(far: float) -> float:
+        unit = problem.unit
+        return unit.lipschitz_near(z, problem.target, far, problem.weights) * largest**3
+
+    lipschitz = near(reach) if math.isfinite(reach) else math.inf
     region, distance = _region(curvature, lipschitz, gradient)
+    region = _held(region, curvature, lambda far: near((far + distance) * largest))
     begin = np.zeros_like(x) if start is None else design.to_input(start)
     apart = float(np.linalg.norm(begin - x))
     steps = math.ceil(math.log(apart / eps) / -math.log(CONTRACTION)) if apart > eps else 0
@@ -228,8 +234,8 @@ def local_theory(
         iterations=steps,
     )
     theory = problem.unit.theory(problem.target)
-    if theory is None:
-        return found
+    if theory is None or problem.weights is not None:
+        return found  # the papers know no weights
     size = max(largest, float(np.linalg.norm(x)))
     if radius is not None and radius < max(size, theory.least_radius):
         raise InputError(
@@ -286,14 +292,35 @@ def _region(curvature: float, lipschitz: float, gradient: float) -> tuple[float,
     return SHARE * curvature / lipschitz, far
 
 
+def _held(region: float, curvature: float, near: Callable[[float], float]) -> float:
+    """Return the radius within which the constant that it rests on holds, not at its middle only.
+
+    Parameters
+    ----------
+    region : float
+    curvature : float
+    near : callable
+        radius -> Lipschitz constant within it.
+    """
+    for _ in range(HALVINGS):
+        if not region > 0 or SHARE * curvature >= region * near(region):
+            break
+        region /= 2
+    return region
+
+
 def _least_curvature(hessian: Matrix, problem: Problem) -> float:
     """Return the smallest eigenvalue over the directions that some score or ridge sees."""
     values = np.linalg.eigvalsh(hessian)
     size = len(values) * EPS * float(np.abs(values).max(initial=0.0))
     null = np.abs(values) <= size
-    free = problem.unit.shift_invariant and not (problem.ridge.any() or problem.score_ridge.any())
-    counted = values[~null] if free and null.any() else values
+    counted = values[~null] if _free(problem) and null.any() else values
     return float(counted.min()) if len(counted) else 0.0
+
+
+def _free(problem: Problem) -> bool:
+    """Return whether directions that no score sees carry no penalty either."""
+    return problem.unit.shift_invariant and not (problem.ridge.any() or problem.score_ridge.any())
 
 
 def _to_input(design: Design, matrix: Matrix) -> Matrix:

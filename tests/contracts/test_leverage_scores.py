@@ -193,3 +193,11 @@ def test_bad_matrices_get_a_sentence(matrix, shift, sentence):
 def test_a_design_of_another_length_gets_a_sentence():
     with pytest.raises(InputError, match=r"the design has 3 rows, but `matrix` has shape \(4, 2\)"):
         su.Problem(np.eye(3), LeverageScores(A, S), SIGMA)
+
+
+def test_a_start_on_a_wall_names_its_row(rng):
+    a, shift = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    shift[7] = 0.0
+    problem = su.Problem(a, LeverageScores(a, shift), np.full(20, 0.15))
+    with pytest.raises(InputError, match="A x - b is zero in row 7"):
+        su.minimize(problem)

@@ -59,8 +59,8 @@ def measure(effort: Effort) -> Evidence:
         f" 1 to 1,000 the worst step of {len(skewed)} runs changed the error by a factor of"
         f" {worst_factor(run.plain for run in skewed):.3g} in the 2-norm, and of"
         f" {worst_factor(run.energy for run in skewed):.3g} in the energy norm.",
-        "The constant 4 is the acceptance line's; the paper as quoted in 2306.14048 asks for 20, which"
-        " the certificate of a softmax regression evaluates.",
+        "The constant 4 is the acceptance line's; the paper as quoted in 2306.14048 asks for 20,"
+        " which the certificate of a softmax regression evaluates.",
         "Where the weights meet the claim's condition the penalty decides nearly everything: the"
         " loss's share of the Hessian at x* was at most"
         f" {max(run.loss_share for run in penalised):.1e}. Hence the runs without weights, where"

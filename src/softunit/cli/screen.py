@@ -74,11 +74,12 @@ class Screen:
             return
         marks = all(label in STYLES for label, _ in rows)
         table = Table.grid(padding=(0, 2), pad_edge=False)
-        table.add_column(overflow="fold", min_width=0 if marks else _LABELS, max_width=_LABELS)
+        width = 0 if marks else _LABELS  # in spaces: a least width cuts values
+        table.add_column(overflow="fold", max_width=_LABELS)
         table.add_column(overflow="fold", ratio=1)
         for label, value in rows:
             style = STYLES.get(label, "dim")
-            table.add_row(Text(plain(label), style=style), Text(plain(value)))
+            table.add_row(Text(plain(label).ljust(width), style=style), Text(plain(value)))
         self.out.print()
         self.out.print(Text(plain(name), style="bold underline"))
         self.out.print(table)

@@ -13,10 +13,14 @@ from scipy.special import expit, logit
 
 from softunit._numeric import EPS
 from softunit._typing import Matrix, Vector
+from softunit.errors import InputError
 from softunit.units._projection import Projection, Span
 
 ZERO = 1e-10  # of the largest entry: what is left of an exact zero after a change of columns
 NEAR_SUM = 1e-6  # |sum sigma - rank| up to which a first-order shift will do
+LEAST, MOST = 1e-100, 1e100  # sizes whose squares, and theirs divided, stay in float64
+HEAVIEST = 1e50  # w whose square has a square
+RESCALE = "Give x and b, and with them A x - b, in another unit."
 CLIP = 4 * EPS  # scores are kept so far from 0 and 1 before their logits are taken
 
 
@@ -108,3 +112,36 @@ def attainable_sum(sigma: Vector, rank: int) -> Vector:
     reach = 1.0 + float(np.abs(logits).max()) + abs(float(logit(mean)))
     shift = brentq(lambda c: float(expit(logits + c).sum()) - rank, -reach, reach, xtol=1e-15)
     return np.asarray(expit(logits + shift))
+
+
+def check_size(
+    name: str, values: Vector, advice: str = RESCALE, *, least: float = 0.0, most: float = MOST
+) -> None:
+    """Raise `InputError` where the largest entry, unless zero, is too small or too large.
+
+    Parameters
+    ----------
+    name : str
+    values : ndarray of shape (n,)
+    advice : str
+        What to do.
+    least, most : float
+        Bounds on the largest |entry|.
+    """
+    sizes = np.abs(values)
+    # What has overflowed on the way here is as large as can be.
+    row = int(np.argmax(np.where(np.isnan(sizes), np.inf, sizes)))
+    size = float(sizes[row])
+    if not size <= most or 0 < size < least:
+        wrong = f"above {most:g}" if not size <= most else f"below {least:g}"
+        raise InputError(
+            f"{name} is {values[row]:.3g} in row {row}, the largest entry, {wrong}: its squares"
+            f" leave float64. {advice}"
+        )
+
+
+def check_sizes(w: Vector, shift: Vector, sigma: Vector) -> None:
+    """Raise `InputError` where weights or scores are too large for float64 to square."""
+    check_size("`w`", w, "Take smaller weights, or 0.", most=HEAVIEST)
+    check_size("the pull w^2 b of the weights", w**2 * shift, "Take smaller weights, or 0.")
+    check_size("the target score sigma", sigma, "Leverage scores lie in [0, 1].")

@@ -23,6 +23,7 @@ from softunit.estimators._conditioning import conditioned
 from softunit.estimators._continued import joined
 from softunit.estimators._data import checked_x
 from softunit.estimators._leverage_inversion import Inversion, Options
+from softunit.estimators._leverage_parts import LEAST, check_size, check_sizes
 from softunit.estimators._leverage_remarks import Remarks
 from softunit.penalties import ScoreRidge
 from softunit.problem import Problem
@@ -156,7 +157,7 @@ class LeverageScoreInverter(BaseEstimator):
         """
         rng = self._check_parameters()
         a = _dense(checked_x(self, A, reset=True))
-        unit = LeverageScores(a, check_vector("the shift b", b, len(a)))
+        unit = _unit(a, b)
         problem = self._problem(a, unit, sigma)
         start = self._start(unit, x0)
         options = self._options(unit, start, rng)
@@ -197,6 +198,7 @@ class LeverageScoreInverter(BaseEstimator):
                 f"`w` must be a number or one for each row; got {self.w!r}."
             ) from error
         w = check_vector("`w`", np.full(n, float(w)) if w.ndim == 0 else w, n)
+        check_sizes(w, unit.shift, check_vector("the target scores sigma", sigma, n))
         design = conditioned(as_design(a), intercept=False, centre=False, ridge=0.0)
         return Problem(design, unit, sigma, ScoreRidge(w))
 
@@ -206,7 +208,9 @@ class LeverageScoreInverter(BaseEstimator):
         if x0 is None and self.fidelity == "auto":
             return None
         x = np.zeros(d) if x0 is None else check_vector("`x0`", x0, d, rows="x")
-        s = unit.matrix @ x - unit.shift
+        with np.errstate(over="ignore", invalid="ignore"):
+            s = unit.matrix @ x - unit.shift
+        check_size("s = A x0 - b", s, least=LEAST)
         zero = np.flatnonzero(s == 0)
         if len(zero):
             raise InputError(
@@ -312,7 +316,7 @@ class LeverageScoreInverter(BaseEstimator):
         """Return a full certificate of the fitted x on some data, as `fit` takes them."""
         check_is_fitted(self)
         a = _dense(checked_x(self, A, reset=False))
-        unit = LeverageScores(a, b)
+        unit = _unit(a, b)
         problem = self._problem(a, unit, sigma)
         full = certify(problem, problem.design.from_input(self.coef_))
         remarks = Remarks(unit, problem.target)
@@ -329,3 +333,15 @@ class LeverageScoreInverter(BaseEstimator):
 
 def _dense(a: Any) -> Matrix:
     return np.asarray(a.toarray() if sparse.issparse(a) else a, dtype=np.float64)
+
+
+def _unit(a: Matrix, b: Any) -> LeverageScores:
+    """Return the unit, or raise `InputError` where A is zero or b has no size to work with."""
+    if not a.any():
+        raise InputError(
+            f"A, of shape {a.shape}, is zero: all leverage scores are zero, whatever x is. Give a"
+            " design with entries other than zero."
+        )
+    shift = check_vector("the shift b", b, len(a))
+    check_size("the shift b", shift, least=LEAST)
+    return LeverageScores(a, shift)

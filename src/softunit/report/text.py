@@ -120,10 +120,12 @@ def _table(rows: Rows) -> Table:
 
     table = Table.grid(padding=(0, 2), pad_edge=False)
     marks = all(label in STYLES for label, _ in rows)
-    # One width for the labels of all sections of facts, so that their values line up.
-    table.add_column(overflow="fold", min_width=0 if marks else WIDTH, max_width=WIDTH)
+    # One width for the labels of all sections of facts, so that their values line up. It is made
+    # of spaces: with a least width rich cuts letters off the values of a narrow terminal.
+    width = 0 if marks else WIDTH
+    table.add_column(overflow="fold", max_width=WIDTH)
     table.add_column(overflow="fold", ratio=1)
     for label, value in rows:
         style = STYLES.get(label, "dim")
-        table.add_row(Text(plain(label), style=style), Text(plain(value)))
+        table.add_row(Text(plain(label).ljust(width), style=style), Text(plain(value)))
     return table

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from softunit._checks import check_count, check_weights
+from softunit._checks import check_count, check_positive, check_weights
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import DenseDesign, Design, SparseDesign, as_design
 from softunit.designs.base import BLOCK_ENTRIES
@@ -242,12 +242,24 @@ class Sketch(ABC):
 
 def check_eps(eps: float) -> None:
     """Raise `InputError` unless eps is a number above zero."""
-    if not eps > 0 or not math.isfinite(eps):
-        raise InputError(f"`eps` must be a finite number > 0; got {eps!r}.")
+    check_positive("eps", eps)
+
+
+def check_delta(delta: object) -> None:
+    """Raise `InputError` unless delta is a number in (0, 1)."""
+    if not isinstance(delta, (int, float, np.integer, np.floating)) or not 0 < delta < 1:
+        raise InputError(f"`delta` must be in (0, 1); got {delta!r}.")
+
+
+def check_generator(rng: object) -> None:
+    """Raise `InputError` unless rng is a numpy Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise InputError(
+            f"`rng` must be a numpy Generator; got {rng!r}. np.random.default_rng(seed) makes one."
+        )
 
 
 def _check_sizes(n: int, d: int, delta: float) -> None:
     check_count("n", n, least=1)
     check_count("d", d, least=1)
-    if not 0 < delta < 1:
-        raise InputError(f"`delta` must be in (0, 1); got {delta!r}.")
+    check_delta(delta)

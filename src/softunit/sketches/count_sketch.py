@@ -15,7 +15,7 @@ from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import Design, SparseDesign, as_design
 from softunit.errors import InputError
-from softunit.sketches.base import Drawn, Index, Sketch, rows_of_blocks
+from softunit.sketches.base import Drawn, Index, Sketch, check_generator, rows_of_blocks
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class CountSketch(Sketch):
 
     def draw(self, a: Any, rng: np.random.Generator) -> CountMap:
         """Return S, drawn for a design or array of shape (n, d); only n matters."""
+        check_generator(rng)
         n = as_design(a).shape[0]
         rows = self.m // self.nonzeros
         buckets, signs = (

@@ -11,7 +11,7 @@ import numpy as np
 from softunit._threads import add_up
 from softunit._typing import Matrix, Vector
 from softunit.designs import Design, SparseDesign, as_design
-from softunit.sketches.base import Drawn, Sketch
+from softunit.sketches.base import Drawn, Sketch, check_generator
 from softunit.sketches.bounds import gaussian_deviation
 
 CHUNK_ENTRIES = 1 << 19  # normal numbers held at a time
@@ -46,6 +46,7 @@ class Gaussian(Sketch):
 
     def draw(self, a: Any, rng: np.random.Generator) -> GaussianMap:
         """Return S, drawn for a design or array of shape (n, d); only n matters."""
+        check_generator(rng)
         return GaussianMap(as_design(a).shape[0], self.m, int(rng.integers(1 << 63)))
 
     def _eps(self, n: int, d: int, delta: float) -> float:

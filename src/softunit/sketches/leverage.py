@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softunit._checks import check_choice, check_count, check_weights
+from softunit._checks import check_choice, check_count, check_positive, check_weights
 from softunit._typing import Matrix, Vector
 from softunit.designs import Design, as_design
 from softunit.errors import InputError
@@ -111,7 +111,7 @@ def sketched_scores(
 
 def check_factor(factor: float) -> None:
     """Raise `InputError` unless a factor leaves something to the random directions."""
-    if not factor > FIRST:
+    if not check_positive("factor", factor, infinite=True) > FIRST:
         raise InputError(
             f"`factor` must be above {FIRST}, what the first sketch takes of it; got {factor!r}."
             " The method 'exact' has no factor."

@@ -12,7 +12,7 @@ from softunit._checks import check_choice, check_count
 from softunit._typing import Vector
 from softunit.designs import as_design
 from softunit.errors import InputError
-from softunit.sketches.base import Index
+from softunit.sketches.base import Index, check_generator
 from softunit.sketches.bounds import chernoff_eps
 from softunit.sketches.leverage import FIRST, METHODS, check_factor, leverage_scores
 from softunit.sketches.row_sampling import RowSampling
@@ -76,6 +76,7 @@ class LeverageSampling(RowSampling):
         InputError
             If all rows of A are zero: none has a score to be drawn by.
         """
+        check_generator(rng)
         design = as_design(a)
         seed = int(rng.integers(1 << 63))
         scores = leverage_scores(

@@ -13,7 +13,7 @@ from softunit._threads import add_up
 from softunit._typing import Matrix, Vector
 from softunit.designs import Design, as_design
 from softunit.errors import InputError
-from softunit.sketches.base import Drawn, Index, Sketch
+from softunit.sketches.base import Drawn, Index, Sketch, check_generator
 from softunit.sketches.bounds import chernoff_eps, flatness
 
 STRIP_ENTRIES = 1 << 17  # transformed at a time: they and their image stay in the cache
@@ -59,6 +59,7 @@ class SRHT(Sketch):
         InputError
             If m exceeds N, n padded to a power of two.
         """
+        check_generator(rng)
         n = as_design(a).shape[0]
         padded = power_above(n)
         if self.m > padded:

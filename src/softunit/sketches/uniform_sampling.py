@@ -11,7 +11,7 @@ import numpy as np
 from softunit._typing import Vector
 from softunit.designs import as_design
 from softunit.errors import InputError
-from softunit.sketches.base import Index
+from softunit.sketches.base import Index, check_generator
 from softunit.sketches.bounds import chernoff_eps
 from softunit.sketches.row_sampling import RowSampling
 
@@ -54,6 +54,7 @@ class UniformSampling(RowSampling):
 
     def sample(self, a: Any, rng: np.random.Generator) -> tuple[Index, Vector]:
         """Return min(m, n) rows in order, and their weights n / min(m, n)."""
+        check_generator(rng)
         n = as_design(a).shape[0]
         m = min(self.m, n)
         index = np.sort(rng.choice(n, m, replace=False, shuffle=False))

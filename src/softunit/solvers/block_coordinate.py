@@ -25,6 +25,7 @@ from softunit.solvers.blocks import (
     Measure,
     Rule,
     assembled,
+    check_indices,
     checked_blocks,
     equal_blocks,
     mean_over_columns,
@@ -37,7 +38,7 @@ from softunit.solvers.ends import why_no_step
 from softunit.solvers.forest import edges_among, forest_blocks, meeting, tree_solve
 from softunit.solvers.newton import fix_gauge
 from softunit.solvers.proximal import definite, least_subgradient, proximal_newton
-from softunit.solvers.search import Search
+from softunit.solvers.search import Search, check_search
 
 REFRESH = 50  # steps after which scores that were moved are made anew
 BLOCK = 5
@@ -139,6 +140,9 @@ class BlockCoordinate(Solver[BlockState]):
         check_choice("update", self.update, ("newton", "matrix", "tree"))
         if isinstance(self.blocks, str):
             check_choice("blocks", self.blocks, ("fixed", "variable"))
+        else:
+            check_indices(self.blocks)
+        check_search(self.search)
         if self.size is not None:
             check_count("size", self.size, least=1)
         check_positive("l1", self.l1, zero=True)

@@ -34,6 +34,19 @@ def equal_blocks(d: int, size: int) -> tuple[Index, ...]:
     return tuple(np.arange(start, min(start + size, d)) for start in range(0, d, size))
 
 
+def check_indices(blocks: object) -> None:
+    """Raise `InputError` unless blocks given by hand are sequences of integers."""
+    wish = "`blocks` must be 'fixed', 'variable' or a sequence of sequences of row numbers of x"
+    if not isinstance(blocks, (Sequence, np.ndarray)):
+        raise InputError(f"{wish}; got {blocks!r}.")
+    for i, block in enumerate(blocks):
+        if isinstance(block, str) or not isinstance(block, (Sequence, np.ndarray, range)):
+            raise InputError(f"{wish}; block {i} is {block!r}.")
+        for row in block:
+            if isinstance(row, bool) or not isinstance(row, (int, np.integer)):
+                raise InputError(f"{wish}; block {i} holds {row!r}, which is no integer.")
+
+
 def checked_blocks(blocks: Sequence[Sequence[int]], d: int) -> tuple[Index, ...]:
     """Return blocks given by hand as arrays.
 

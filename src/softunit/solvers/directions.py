@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from softunit._checks import check_positive
 from softunit._numeric import EPS, dot
 from softunit._threads import add_up
 from softunit._typing import Array, Vector
-from softunit.errors import NeedsError
+from softunit.errors import InputError, NeedsError
 from softunit.passes import Block
 from softunit.point import Point
 from softunit.problem import Problem
@@ -24,6 +25,7 @@ CHUNK = 1 << 21  # floats of A Z held at once
 POWER_STEPS, POWER_RTOL = 200, 1e-7
 MAX_TRIALS, ARMIJO = 40, 1e-4
 SAMPLED_ROWS = 64
+SHORTEST, LONGEST = 1e-100, 1e100  # h whose square divides
 
 
 def draw(kind: Directions, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -117,6 +119,16 @@ class Downhill:
     noise: float
 
 
+def check_smoothing(value: object) -> None:
+    """Raise `InputError` unless h is a number whose square float64 holds."""
+    h = check_positive("smoothing", value)
+    if not SHORTEST <= h <= LONGEST:
+        raise InputError(
+            f"`smoothing` must be from {SHORTEST:g} to {LONGEST:g}, or None; got {h:g}, whose"
+            " square float64 cannot divide by."
+        )
+
+
 class Probe:
     """Values of F around one point, from its scores: each costs no product with the design.
 
@@ -178,6 +190,20 @@ class Probe:
             curvatures[j] = (above + below - 2 * here) / h**2 + dot(held, directions[j])
             image += slopes[j] * q
         return Seen(slopes, curvatures, image, float(np.sqrt(np.mean(changes**2))))
+
+    def check_step(
+        self, seen: Seen, directions: Array, value: float, smoothing: float | None
+    ) -> None:
+        """Raise `InputError` where values tell nothing at the step h, and would at the usual."""
+        if smoothing is None or 0 < seen.spread < np.inf:
+            return
+        if seen.spread == 0 and not self.along(directions, value, None).spread > 0:
+            return  # F is flat here
+        wrong = "small: they do not differ" if seen.spread == 0 else "large: they are not finite"
+        raise InputError(
+            f"`smoothing` {smoothing:g} tells no slope from values on both sides of the start."
+            f" It is too {wrong}. None takes a step that does."
+        )
 
     def fall(self, line: Downhill, first: float) -> tuple[Point, float, float] | None:
         """Return the point along a line where F has fallen, the step length, and ghat' H ghat.

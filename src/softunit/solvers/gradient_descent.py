@@ -12,7 +12,7 @@ from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step
-from softunit.solvers.search import Search
+from softunit.solvers.search import Search, check_search
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,18 @@ class GradientDescent(Solver[DescentState]):
     ----------
     search : Search, default Search()
         The line search.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
     """
 
     search: Search = Search()
     needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+
+    def __post_init__(self) -> None:
+        check_search(self.search)
 
     def init(self, problem: Problem, point: Point) -> DescentState:
         """Return the state at the start; the first step has the length of the point, or one."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from softunit._checks import check_choice, check_positive
 from softunit._numeric import EPS
 from softunit._typing import Kind, Matrix, Vector
 from softunit.point import Point
@@ -52,6 +53,11 @@ class GradientRegularizedNewton(Solver[RegularizedState]):
     gamma : float, default 1.0
         First radius.
 
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+
     Notes
     -----
     Source: Semenov, Jaggi, Doikov, arXiv 2506.13710; the test by gradients instead of values, the
@@ -61,6 +67,10 @@ class GradientRegularizedNewton(Solver[RegularizedState]):
     kind: Kind = "exact"
     gamma: float = 1.0
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature", "formed_hessian"})
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, get_args(Kind))
+        check_positive("gamma", self.gamma)
 
     def init(self, problem: Problem, point: Point) -> RegularizedState:
         """Return the state at the start; forms and factors the metric once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from softunit._checks import check_count
 from softunit._numeric import dot
 from softunit.line import Line
 from softunit.point import Point
@@ -13,7 +14,7 @@ from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step
 from softunit.solvers.memory import Memory
-from softunit.solvers.search import Search
+from softunit.solvers.search import Search, check_search
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class LBFGS(Solver[LBFGSState]):
     search : Search, default Search()
         The line search.
 
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+
     Notes
     -----
     Source: J. Nocedal (1980), "Updating quasi-Newton matrices with limited storage".
@@ -46,6 +52,10 @@ class LBFGS(Solver[LBFGSState]):
     memory: int = 15
     search: Search = Search()
     needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
+
+    def __post_init__(self) -> None:
+        check_count("memory", self.memory, least=1)
+        check_search(self.search)
 
     def init(self, problem: Problem, point: Point) -> LBFGSState:
         """Return the state at the start, with an empty memory."""

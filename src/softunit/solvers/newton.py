@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 
+from softunit._checks import check_choice, check_count
 from softunit._numeric import ShiftedCholesky, dot
 from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Kind, Matrix
@@ -19,7 +20,7 @@ from softunit.solvers.base import Solver
 from softunit.solvers.conjugate_gradients import conjugate_gradients
 from softunit.solvers.ends import why_no_step
 from softunit.solvers.preconditioner import KroneckerPreconditioner
-from softunit.solvers.search import Search
+from softunit.solvers.search import Search, check_search
 from softunit.spectrum import column_squares, is_blind
 
 FORM_WORK = 1e8  # n p^2 above which several columns of scores are cheaper by CG (measured)
@@ -75,6 +76,11 @@ class Newton(Solver[NewtonState]):
         Most products with the Hessian in one direction.
     search : Search, default Search()
         The line search.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
     """
 
     kind: Kind = "gauss_newton"
@@ -82,6 +88,12 @@ class Newton(Solver[NewtonState]):
     max_cg: int = 250
     search: Search = Search()
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature"})
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, get_args(Kind))
+        check_choice("linear", self.linear, ("auto", "cholesky", "cg"))
+        check_count("max_cg", self.max_cg, least=1)
+        check_search(self.search)
 
     def init(self, problem: Problem, point: Point) -> NewtonState:
         """Return the state at the start."""

@@ -153,6 +153,10 @@ class PaperNewton(Solver[PaperState]):
         if m >= n:
             return design.gram(Diagonal(weights))
         tau = leverage_scores(design, weights=np.abs(weights))  # 1.
+        if not tau.sum() > 0:
+            # One softmax that is all but one row: its centred design is rounding, and no row is
+            # seen. What is left of the Gram is too little to step by, which `step` finds out.
+            return design.gram(Diagonal(weights))
         p = tau / tau.sum()
         index, times = np.unique(rng.choice(n, m, p=p), return_counts=True)  # 2.
         return design.rows(index).gram(Diagonal(times * weights[index] / (m * p[index])))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from softunit._checks import check_positive
 from softunit._numeric import EPS
+from softunit.errors import InputError
 from softunit.line import Line
 
 MAX_TRIALS = 60
@@ -28,10 +30,25 @@ class Search:
         Share of the predicted decrease that must be realised.
     flatten : float, default 0.9
         Share of the starting slope that may be left.
+
+    Raises
+    ------
+    InputError
+        Unless 0 < decrease < flatten < 1: only then is there a step that meets both conditions.
     """
 
     decrease: float = 1e-4
     flatten: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("decrease", "flatten"):
+            if check_positive(name, getattr(self, name)) >= 1:
+                raise InputError(f"`{name}` must be below 1; got {getattr(self, name)!r}.")
+        if self.decrease >= self.flatten:
+            raise InputError(
+                f"`decrease` {self.decrease:g} must be below `flatten` {self.flatten:g}: else no"
+                " step length need meet both conditions."
+            )
 
     def step(self, line: Line, first: float = 1.0) -> float | None:
         """Return an accepted step length, or None when none is found or p is no descent."""
@@ -62,6 +79,12 @@ class Search:
         if change <= self.decrease * predicted:
             return True
         return change <= noise and here <= -(1 - 2 * self.decrease) * slope
+
+
+def check_search(value: object) -> None:
+    """Raise `InputError` unless value is a `Search`."""
+    if not isinstance(value, Search):
+        raise InputError(f"`search` must be a Search, such as Search(); got {value!r}.")
 
 
 def _between(low: float, high: float, low_slope: float, high_slope: float) -> float:

@@ -20,7 +20,7 @@ from softunit.solvers.class_grams import has_small_blocks
 from softunit.solvers.coupled_newton import CoupledNewton, CoupledState
 from softunit.solvers.memory import Inverse, Memory
 from softunit.solvers.newton import Newton, NewtonState
-from softunit.solvers.search import Search
+from softunit.solvers.search import Search, check_search
 from softunit.solvers.sketch_plan import Plan, planned
 
 SETTLED = 0.3  # of the decrement that sampling leaves: below, a stage has told what it can
@@ -141,6 +141,7 @@ class SketchedNewton(Solver[SketchedState | CoupledState]):
         check_count("max_cg", self.max_cg, least=1)
         check_count("seed", self.seed, least=0)
         check_choice("hessian", self.hessian, ("auto", "sampled", "kronecker"))
+        check_search(self.search)
 
     def begin(self, problem: Problem, x: Array) -> Point:
         """Return x on the smallest sample if it is zero, else on all rows."""

@@ -23,6 +23,7 @@ from softunit.solvers.directions import (
     Downhill,
     Probe,
     Seen,
+    check_smoothing,
     draw,
     majoriser,
     scale_from_values,
@@ -146,7 +147,7 @@ class ZerothOrder(Solver[ZerothOrderState]):
         check_count("seed", self.seed)
         check_positive("noise", self.noise, zero=True)
         if self.smoothing is not None:
-            check_positive("smoothing", self.smoothing)
+            check_smoothing(self.smoothing)
 
     def check(self, problem: Problem) -> None:
         """Raise `NeedsError` where scores do not fit the memory rule."""
@@ -170,6 +171,8 @@ class ZerothOrder(Solver[ZerothOrderState]):
                 f" the start differ by {seen.spread:.3g}, which noise alone would make. Raise"
                 " `smoothing`, average the values, or start where the objective is steeper."
             )
+        probe = Probe(problem, point.x, _scores(point))
+        probe.check_step(seen, directions, point.value, self.smoothing)
         c = scaling(self.directions, len(directions), problem.size)
         return replace(point, gradient=c * np.tensordot(seen.slopes, directions, 1))
 

@@ -49,6 +49,9 @@ class LeverageScores(Unit):
 
     Notes
     -----
+    The unit keeps A for itself and never sees the design of the problem: give both the same A. Only
+    the number of rows is compared; with another design of as many rows the answer is of no use.
+
     Source: Li, Song, Wang, Yin, Yu, arXiv 2404.13785. Derivatives: docs/maths/leverage-scores.
     """
 
@@ -138,6 +141,16 @@ class LeverageScores(Unit):
         if zero.any():
             s[zero] = NEAR_ZERO * (float(np.median(np.abs(s[~zero]))) if not zero.all() else 1.0)
         return s
+
+    def why_infinite(self, z: Array, target: Array) -> str:
+        """Return which row of A x - b is zero, if one is."""
+        zero = np.flatnonzero(z == self.shift)
+        if not len(zero):
+            return ""
+        return (
+            f" A x - b is zero in row {zero[0]}, where leverage scores are not defined: start"
+            " elsewhere, or move the shift."
+        )
 
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
         """Return: not convex, nonnegative. Derivatives grow without bound as an s_i goes to 0."""
