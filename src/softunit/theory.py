@@ -215,7 +215,6 @@ def local_theory(
     region = _held(region, curvature, lambda far: near((far + distance) * largest))
     begin = np.zeros_like(x) if start is None else design.to_input(start)
     apart = float(np.linalg.norm(begin - x))
-    steps = math.ceil(math.log(apart / eps) / -math.log(CONTRACTION)) if apart > eps else 0
     found = LocalTheory(
         source="",
         radius=max(largest, float(np.linalg.norm(x))) if radius is None else radius,
@@ -231,7 +230,7 @@ def local_theory(
         distance=distance,
         inside=bool(distance <= region),
         inside_paper=False,
-        iterations=steps,
+        iterations=_steps(apart, eps),
     )
     theory = problem.unit.theory(problem.target)
     if theory is None or problem.weights is not None:
@@ -279,6 +278,11 @@ def _beside_paper(
         region_log10=log_region,
         inside_paper=bool(size <= bound and log_distance <= log_region),
     )
+
+
+def _steps(apart: float, eps: float) -> int:
+    """Return the steps from one distance to another that the contraction promises."""
+    return math.ceil(math.log(apart / eps) / -math.log(CONTRACTION)) if apart > eps else 0
 
 
 def _region(curvature: float, lipschitz: float, gradient: float) -> tuple[float, float]:
