@@ -139,7 +139,7 @@ def test_collinear_columns_of_a_tall_design_are_found_all_the_same():
         model = su.SoftmaxRegressor().fit(a, b)
     assert model.certificate_.unique is False
     frame = pd.DataFrame(a, columns=[f"c{j}" for j in range(D)])
-    with pytest.warns(NotUniqueWarning, match="of columns 'c2', 'c3' .collinear"):
+    with pytest.warns(NotUniqueWarning, match="columns 'c2', 'c3' of A are collinear"):
         su.SoftmaxRegressor().fit(frame, b)
     a[:5, 3] += 1e-3 * a[:5, 2].std()  # five of 30,000 rows tell them apart
     assert su.SoftmaxRegressor().fit(a, b).certificate_.unique is not False

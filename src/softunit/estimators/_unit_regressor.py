@@ -42,23 +42,23 @@ LOCAL = (
     "the objective is not convex: this is the lowest point of the starts that were tried, and a"
     " start of another kind may end lower."
 )
-NAMED = 8  # columns that a warning names
+NAMED, HEARD = 8, 1e-6  # columns that a warning names, and their least part in a direction
 
 
 def not_unique(problem: Problem, names: Any, *, blind: bool) -> str:
     """Return the sentence on combinations of columns that move no score, naming the columns."""
     basis = NullSpace.of(problem).basis
-    among = "some columns"
+    which = "some columns of A are"
     if basis is not None:
-        found = np.flatnonzero(np.abs(basis).max(axis=1, initial=0.0) > 1e-6)
+        found = np.flatnonzero(np.abs(basis).max(axis=1, initial=0.0) > HEARD)
         told = [repr(str(names[j])) if names is not None else str(j) for j in found[:NAMED]]
         rest = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-        among = f"column{'s' if len(found) > 1 else ''} {', '.join(told)}{rest}"
+        one = len(found) == 1
+        which = f"column{'' if one else 's'} {', '.join(told)}{rest} of A {'is' if one else 'are'}"
     why = " or constant, to which a softmax is blind" if blind else ""
     return (
-        f"the optimum is not unique: some combination of the columns of A moves no score, of"
-        f" {among} (collinear{why}). The x of least norm is returned; a small `ridge` makes it"
-        " unique."
+        f"the optimum is not unique: {which} collinear{why}, so some combination of the columns"
+        " moves no score. The x of least norm is returned; a small `ridge` makes it unique."
     )
 
 
