@@ -66,7 +66,7 @@ class Proofs:
             mass = 1.0 if unit.rowwise else float(np.abs(self.problem.target).sum())
             return growth * (value + mass)
         # A sum of squared residuals: each residual is off by rounding of the target's size.
-        off = growth * (1 + float(np.linalg.norm(self.problem.target)))
+        off = growth * (1 + unit.residual_size(self.problem.target))
         return math.sqrt(2 * value) * off + 0.5 * off * off + growth * value
 
     def say(self, text: str, *, proved: bool | None = True) -> None:

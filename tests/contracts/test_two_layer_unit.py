@@ -211,3 +211,20 @@ def test_bad_input_gets_a_sentence(outer, matrix, target, sentence):
 def test_exp_takes_large_negative_entries():
     unit = TwoLayerSquares("exp", [[0.0, -400.0, 1.0]])
     assert np.isfinite(unit.value(np.array([0.0, 900.0, 0.0]), np.zeros(1)))
+
+
+def test_a_large_matrix_makes_the_bound_count_its_rounding(rng):
+    a, c = rng.standard_normal((40, 3)), rng.standard_normal((8, 40))
+    x = rng.standard_normal(3)
+    gaps = []
+    for factor in (1.0, 1e6):
+        unit = TwoLayerSquares("identity", factor * c)
+        b = unit.output(a @ x)
+        centre = factor * rng.standard_normal()  # cancels in b, not in its rounding
+        shifted = TwoLayerSquares("identity", factor * c + centre)
+        gaps.append(su.certify(su.Problem(a, shifted, b + centre), x).gap_bound)
+        problem = su.Problem(a, shifted, 0.0 * b)
+        small = su.certify(problem, x)
+        assert shifted.residual_size(problem.target) >= np.abs(shifted.matrix).max()
+        assert small.gap_bound > 0
+    assert gaps[1] > 1e6 * gaps[0]

@@ -119,6 +119,10 @@ class Unit(ABC):
             return Diagonal(np.ones(n))
         return CentredDiagonal(np.ones(n), np.full(n, 1 / n))
 
+    def residual_size(self, target: Array) -> float:
+        """Return the size of the terms of a residual, in the 2-norm: its rounding goes by it."""
+        return float(np.linalg.norm(target))
+
     def why_infinite(self, z: Array, target: Array) -> str:
         """Return a sentence, after a blank, on why the loss is not finite; "" for none."""
         return ""

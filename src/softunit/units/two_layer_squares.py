@@ -182,6 +182,12 @@ class TwoLayerSquares(Unit):
         terms = np.abs(self.function.slope(y)) * (np.abs(r + b) + np.abs(b))
         return np.asarray(f * (abs(self.matrix).T @ terms))
 
+    def residual_size(self, target: Array) -> float:
+        """Return the norm of b, and of the terms of C f through the steepest slope of phi."""
+        terms = np.maximum(np.abs(self.interval[0]), np.abs(self.interval[1]))
+        steep = np.exp(terms) if self.function.exponential else 1.0
+        return float(np.linalg.norm(target) + np.linalg.norm(steep * terms))
+
     def bounds(self, target: Array, weights: Vector | None = None) -> Bounds:
         """Return what follows from y lying between the smallest and largest entries of C's rows.
 
