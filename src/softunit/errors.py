@@ -15,6 +15,11 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
+BEHIND = (__name__.partition(".")[0], "sklearn")  # packages whose lines tell a user nothing
+
 
 class SoftunitError(Exception):
     """Root of everything that softunit raises on purpose."""
@@ -55,3 +60,15 @@ class SeparationWarning(SoftunitWarning):
 
 class NotUniqueWarning(SoftunitWarning):
     """More than one point attains the optimum; the one of least norm is returned."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that led here, outside this package and scikit-learn's wrappers."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_behind(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_behind(module: str) -> bool:
+    return module.partition(".")[0] in BEHIND

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -13,7 +12,7 @@ from scipy.linalg import eigh
 
 from softunit._typing import Vector
 from softunit.curvature import Diagonal
-from softunit.errors import SoftunitWarning
+from softunit.errors import SoftunitWarning, warn
 from softunit.estimators._descents import (
     Descents,
     LeastSquares,
@@ -254,10 +253,9 @@ def known_signs(signs: Vector, seen: list[Vector], squares: Vector) -> bool:
 
 def warn_moved(unit: str) -> None:
     """Warn that the start was moved because its scores would overflow."""
-    warnings.warn(
+    warn(
         f"at the linearised start some scores are so large that the squared error of {unit}(A x)"
         " overflows: the start was moved towards zero. Look for rows of A that are far larger than"
         " the rest, or for b <= 0 in them.",
         SoftunitWarning,
-        stacklevel=8,
     )

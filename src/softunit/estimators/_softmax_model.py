@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from softunit._typing import Array
 from softunit.certificate import Certificate, Effort, at_optimum, certify
-from softunit.errors import NotUniqueWarning, SeparationWarning
+from softunit.errors import NotUniqueWarning, SeparationWarning, warn
 from softunit.estimators._data import (
     ClassTarget,
     checked_row_weights,
@@ -112,14 +111,14 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
         if others:
             said.append(others)
         if separation:
-            warnings.warn(separation, SeparationWarning, stacklevel=4)
+            warn(separation, SeparationWarning)
         elif certificate.unique is False:
-            warnings.warn(NOT_UNIQUE, NotUniqueWarning, stacklevel=4)
+            warn(NOT_UNIQUE, NotUniqueWarning)
         if said:
-            warnings.warn(" ".join(said), ConvergenceWarning, stacklevel=4)
+            warn(" ".join(said), ConvergenceWarning)
         unproved = free and certificate.gap_bound == math.inf and self.coef_.size <= FORM_LIMIT
         if unproved and not (said or separation):
-            warnings.warn(UNPROVED, SeparationWarning, stacklevel=4)
+            warn(UNPROVED, SeparationWarning)
 
     def _fitted(
         self, problem: Problem, x: Array, dtype: Any, classes: ClassTarget

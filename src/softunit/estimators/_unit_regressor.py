@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from abc import ABC, abstractmethod
 from typing import Any, Literal, Self
 
@@ -18,7 +17,7 @@ from softunit._progress import Tick, progress
 from softunit._typing import Vector
 from softunit.certificate import Certificate, Statement, at_optimum, certify
 from softunit.designs import as_design
-from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
+from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning, warn
 from softunit.estimators._conditioning import (
     NullSpace,
     conditioned,
@@ -145,12 +144,11 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         theory = problem.unit.theory(problem.target)
         lacks = 0.0 if theory is None else float(np.max(theory.w_squared - problem.score_ridge))
         if theory is not None and lacks > 0:
-            warnings.warn(
+            warn(
                 f"`fidelity` = 'paper' rests on a large `w`: the paper asks for w_i^2 >="
                 f" {float(theory.w_squared.max()):.4g} and more, of which some row lacks"
                 f" {lacks:.4g}. Its full steps may fail here.",
                 SoftunitWarning,
-                stacklevel=4,
             )
         printed = dataclasses.replace(settings, solver=PaperNewton(seed=seed))
         return (Descents(problem, printed, tick).descend(None),)
@@ -224,9 +222,9 @@ class UnitRegressor(RegressorMixin, BaseEstimator, ABC):
         if null:
             names = getattr(self, "feature_names_in_", None)
             said = not_unique(problem, names, blind=self._blind)
-            warnings.warn(said, NotUniqueWarning, stacklevel=4)
+            warn(said, NotUniqueWarning)
         if not self.solution_.converged:
-            warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=4)
+            warn(self.solution_.message, ConvergenceWarning)
 
     def _with_notes(self, problem: Problem, x: Vector, certificate: Certificate) -> Certificate:
         notes = self._notes(problem, x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from softunit._checks import check_choice, check_count
 from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.certificate import Certificate, Statement
-from softunit.errors import SoftunitWarning
+from softunit.errors import SoftunitWarning, warn
 from softunit.estimators._data import checked_x
 from softunit.estimators._descents import Descents
 from softunit.estimators._hyperbolic_phases import HyperbolicPhases
@@ -177,14 +176,13 @@ class HyperbolicRegressor(UnitRegressor):
         b = super()._checked_target(y, n)
         low = np.flatnonzero(b <= 0)
         if self.unit == "exp" and len(low):
-            warnings.warn(
+            warn(
                 f"the target b holds {len(low)} entries <= 0; the first is {b[low[0]]:.6g} in row"
                 f" {low[0]}. No exp can meet them: they have no weight in the start, and at least"
                 f" {0.5 * float(b[low] @ b[low]):.3g} of the unweighted loss is irreducible. They"
                 " count in the fit all the same: drop them if they mark missing values, and use"
                 " the sinh unit for data of both signs.",
                 SoftunitWarning,
-                stacklevel=5,
             )
         return b
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -18,7 +17,7 @@ from softunit._progress import Tick, progress
 from softunit._typing import Matrix, Vector
 from softunit.certificate import Certificate, at_optimum, certify
 from softunit.designs import as_design
-from softunit.errors import InputError
+from softunit.errors import InputError, warn
 from softunit.estimators._conditioning import conditioned
 from softunit.estimators._continued import joined
 from softunit.estimators._data import checked_x
@@ -288,9 +287,9 @@ class LeverageScoreInverter(BaseEstimator):
         self.n_iter_ = max(1, best.n_iter + inversion.n_iter)
         for remark in remarks.found:
             if remark.warning is not None:
-                warnings.warn(remark.text, remark.warning, stacklevel=3)
+                warn(remark.text, remark.warning)
         if not self.solution_.converged:
-            warnings.warn(self.solution_.message, ConvergenceWarning, stacklevel=3)
+            warn(self.solution_.message, ConvergenceWarning)
 
     def predict(self, A: Any, b: Any) -> Vector:
         """Return the leverage scores of diag(1/(A x - b)) A, shape (n,).

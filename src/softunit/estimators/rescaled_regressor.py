@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from softunit._checks import check_choice, check_count
 from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.certificate import Certificate, Statement
-from softunit.errors import InputError, SoftunitWarning
+from softunit.errors import InputError, SoftunitWarning, warn
 from softunit.estimators._data import checked_x
 from softunit.estimators._descents import Descents, unpenalised
 from softunit.estimators._objective import Settings
@@ -212,7 +211,7 @@ class RescaledRegressor(UnitRegressor):
         else:
             runs = self._gauged(problem, settings, tick, np.random.default_rng(seed))
         for note in self._vacuous(problem):
-            warnings.warn(note, SoftunitWarning, stacklevel=5)
+            warn(note, SoftunitWarning)
         return runs
 
     def _gauged(
@@ -254,11 +253,10 @@ class RescaledRegressor(UnitRegressor):
         b = super()._checked_target(y, n)
         total = float(b.sum())
         if abs(total - 1) > 1e-6:
-            warnings.warn(
+            warn(
                 f"the target b sums to {total:.6g}, but shares of a sum add up to one: b cannot be"
                 " met. Divide b by its sum if it holds counts or amounts.",
                 SoftunitWarning,
-                stacklevel=5,
             )
         return b
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from softunit._checks import check_count, check_positive, check_switch
 from softunit._progress import search_progress
 from softunit._typing import Vector
-from softunit.errors import InputError, SeparationWarning
+from softunit.errors import InputError, SeparationWarning, warn
 from softunit.estimators._data import (
     ClassTarget,
     checked_labels,
@@ -254,12 +253,11 @@ class SoftmaxClassifierCV(SoftmaxModel):
             if hasattr(self, name):
                 delattr(self, name)
         if search.separable:
-            warnings.warn(
+            warn(
                 f"without ridge (C = inf) {search.separable} of {len(search.scores)} fits on folds"
                 " have no optimum: their classes are separable. Their scores are those of where"
                 " the run stopped; leave infinity out of `Cs`.",
                 SeparationWarning,
-                stacklevel=3,
             )
 
     def _keep_means(self, search: PathSearch, dtype: Any, classes: ClassTarget) -> None:
@@ -270,7 +268,7 @@ class SoftmaxClassifierCV(SoftmaxModel):
             setattr(self, name, value)
         said = search.shortfall()
         if said:
-            warnings.warn(said, ConvergenceWarning, stacklevel=3)
+            warn(said, ConvergenceWarning)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score of the predictions by `scoring`, accuracy by default."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from softunit._checks import check_switch
 from softunit._numeric import softmax
 from softunit._progress import Tick
 from softunit._typing import Vector
-from softunit.errors import InputError, SoftunitWarning
+from softunit.errors import InputError, SoftunitWarning, warn
 from softunit.estimators._data import checked_x
 from softunit.estimators._objective import Settings
 from softunit.estimators._softmax_phases import Phases
@@ -172,13 +171,12 @@ class SoftmaxRegressor(UnitRegressor):
             b = _normalised(b)
         total, low = float(b.sum()), float(b.min())
         if low < 0 or abs(total - 1) > 1e-6:
-            warnings.warn(
+            warn(
                 f"the target b is not a distribution: its sum is {total:.6g} and its least entry"
                 f" {low:.3g}. No softmax can meet it; at least {(1 - total) ** 2 / (2 * n):.3g} of"
                 " the loss is irreducible. For counts or amounts set `normalise=True`: b is then"
                 " divided by its sum.",
                 SoftunitWarning,
-                stacklevel=5,
             )
         return b
 

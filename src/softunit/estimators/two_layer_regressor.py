@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from softunit._checks import check_count
 from softunit._progress import Tick
 from softunit._typing import Vector
 from softunit.certificate import Statement
-from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning
+from softunit.errors import InputError, NotUniqueWarning, SoftunitWarning, warn
 from softunit.estimators._data import checked_x
 from softunit.estimators._descents import Descents
 from softunit.estimators._objective import Settings
@@ -212,13 +211,12 @@ class TwoLayerRegressor(UnitRegressor):
         super()._keep(problem, best)
         if self.certificate_.unique is not False and open_directions(problem, best.x):
             self.certificate_ = dataclasses.replace(self.certificate_, unique=False)
-            warnings.warn(str(self.certificate_.statements[0]), NotUniqueWarning, stacklevel=4)
+            warn(str(self.certificate_.statements[0]), NotUniqueWarning)
         dead = dead_outputs(problem, best.x)
         if dead:
-            warnings.warn(
+            warn(
                 f"{dead} of {problem.target.size} outputs ended in the dead zone of relu, where the"
                 " gradient is zero, though their target is positive. Raise `restarts`, or use"
                 " outer='softplus'.",
                 SoftunitWarning,
-                stacklevel=4,
             )
