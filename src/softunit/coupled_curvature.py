@@ -38,8 +38,7 @@ class Updated(Curvature):
 
     def gram_in(self, design: Products) -> Matrix:
         """Return A' base A + (A' U) S (A' U)', (d, d)."""
-        moved = design.rmatvec(self.factors)
-        return np.asarray(design.gram(self.base) + moved @ self.core @ moved.T)
+        return np.asarray(design.gram(self.base) + self.row_form().beside(design.rmatvec))
 
     def diagonal(self) -> Matrix:
         """Return the diagonal of C, shape (n, 1)."""

@@ -75,6 +75,13 @@ class RowForm:
     factors: Matrix | None = None
     core: Matrix | None = None
 
+    def beside(self, transpose: Callable[[Array], Array]) -> Matrix | float:
+        """Return (A' U) S (A' U)', (d, d), from products with A'; zero without factors."""
+        if self.factors is None or self.core is None:
+            return 0.0
+        moved = transpose(self.factors)
+        return np.asarray(moved @ self.core @ moved.T)
+
 
 class Curvature(ABC):
     """The Hessian C of a unit in score space."""

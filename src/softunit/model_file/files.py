@@ -60,7 +60,7 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
     tensors = tensors_of(model)
     for name, tensor in tensors.items():
         _check_finite(name, tensor)
-    header = json.dumps(encode_header(model), allow_nan=False, default=np.generic.item)
+    header = json.dumps(encode_header(model), allow_nan=False)
     with replace_file(path) as temporary:
         try:
             save_file(tensors, str(temporary), metadata={KEY: header})

@@ -11,7 +11,7 @@ from softunit.errors import InputError
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.solvers.base import Solver
 from softunit.solvers.block_coordinate import BlockCoordinate
-from softunit.solvers.curvature_sample import sample_size
+from softunit.solvers.curvature_sample import sample_size, scored_rows
 from softunit.solvers.gradient_descent import GradientDescent
 from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewton
 from softunit.solvers.lbfgs import LBFGS
@@ -89,4 +89,4 @@ def is_large(problem: Problem) -> bool:
         return p > SMALL or n * p * p > SMALL_WORK
     if len(problem.shape) > 1 or p < WIDE or 2 * sample_size(problem) >= n:
         return False
-    return unit.curvature(np.zeros(n), target, weights).row_form() is not None
+    return scored_rows(problem, np.zeros(n)) is not None

@@ -123,6 +123,11 @@ def sampled_curvature(
 def row_form(problem: Problem, point: Point, kind: Kind) -> RowForm | None:
     """Return the curvature at a point as weighted rows, or None where it has no such form."""
     z = point.scores if point.scores is not None else problem.scores(point.x)
+    return scored_rows(problem, z, kind)
+
+
+def scored_rows(problem: Problem, z: Array, kind: Kind = "exact") -> RowForm | None:
+    """Return the curvature at scores z likewise."""
     everything = slice(0, problem.design.shape[0])
     return problem.by_rows.curvature(everything, z, kind).row_form()
 
@@ -163,9 +168,7 @@ class _Maker:
         block = self.problem.design.rows(index).toarray() - self.centre
         each = times * weights[index]
         total = block.T @ (each[:, None] * block)
-        if self.form.factors is not None and self.form.core is not None:
-            moved = self.problem.design.rmatvec(self.form.factors)
-            total += moved @ self.form.core @ moved.T
+        total += self.form.beside(self.problem.design.rmatvec)
         total += self._penalties()
         fix_gauge(self.problem, total)
         return np.asarray(total)

@@ -10,16 +10,18 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from softunit._checks import check_count, check_positive
-from softunit._typing import Array, Matrix, Vector
-from softunit.curvature import Diagonal, RowForm
+from softunit._typing import Matrix, Vector
+from softunit.curvature import Diagonal
 from softunit.designs import ScaledDesign
 from softunit.designs.base import Design
 from softunit.errors import InputError, NeedsError
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.sketches import leverage_scores
+from softunit.sketches.leverage_sampling import drawn_by
 from softunit.solution import Status
 from softunit.solvers.base import Solver
+from softunit.solvers.curvature_sample import row_form, scored_rows
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class PaperNewton(Solver[PaperState]):
         """
         super().check(problem)
         z = np.zeros((problem.design.shape[0], *problem.shape[1:]))
-        if problem.columns > 1 or self._form(problem, z) is None:
+        if problem.columns > 1 or scored_rows(problem, z) is None:
             raise NeedsError(
                 f"PaperNewton samples the rows of A' D A, but the curvature of"
                 f" {type(problem.unit).__name__} is no diagonal D. GradientRegularizedNewton and"
@@ -125,8 +127,7 @@ class PaperNewton(Solver[PaperState]):
         rng : numpy.random.Generator
             Draws the rows.
         """
-        scores = problem.scores(point.x) if point.scores is None else point.scores
-        form = self._form(problem, scores)
+        form = row_form(problem, point, "exact")
         assert form is not None
         problem.cost.curvatures += 1
         problem.cost.rows += problem.design.shape[0]
@@ -140,9 +141,7 @@ class PaperNewton(Solver[PaperState]):
         for part, weights in parts:
             if weights.any():
                 total += self._sampled_gram(part, weights, rng)
-        if form.factors is not None and form.core is not None:
-            moved = design.rmatvec(form.factors)
-            total += moved @ form.core @ moved.T
+        total += form.beside(design.rmatvec)
         total[np.diag_indices_from(total)] += problem.ridge
         return total
 
@@ -157,12 +156,5 @@ class PaperNewton(Solver[PaperState]):
             # One softmax that is all but one row: its centred design is rounding, and no row is
             # seen. What is left of the Gram is too little to step by, which `step` finds out.
             return design.gram(Diagonal(weights))
-        p = tau / tau.sum()
-        index, times = np.unique(rng.choice(n, m, p=p), return_counts=True)  # 2.
-        return design.rows(index).gram(Diagonal(times * weights[index] / (m * p[index])))
-
-    @staticmethod
-    def _form(problem: Problem, scores: Array) -> RowForm | None:
-        # The scale of the weights goes with the objective's, a mean or a sum.
-        shares = np.ones(len(scores)) if problem.weights is None else problem.weights
-        return problem.unit.curvature(scores, problem.target, shares / problem.mass).row_form()
+        index, times = drawn_by(tau, m, rng)  # 2.
+        return design.rows(index).gram(Diagonal(times * weights[index]))
