@@ -190,14 +190,9 @@ def local_theory(
     eps : float, default 1e-8
         Its accuracy.
     """
-    design, n = problem.design, problem.design.shape[0]
+    design = problem.design
     x = design.to_input(point.x)
-    whole = seen_gram(problem) if is_blind(problem) else design.gram(Diagonal(np.ones(n)))
-    stretch = np.linalg.eigvalsh(_to_input(design, whole))
-    largest = math.sqrt(max(float(stretch[-1]), 0.0))
-    null = stretch <= len(stretch) * EPS * stretch[-1]
-    # Directions that no score sees do not count where nothing else does see them.
-    least = 0.0 if null.all() or (null.any() and not _free(problem)) else float(stretch[~null][0])
+    least, largest = _stretch(problem)
     curvature = _least_curvature(_to_input(design, hessian), problem)
     bounds = problem.unit.bounds(problem.target, problem.weights)
     rows = bounds.lowest if bounds.lowest_rows is None else bounds.lowest_rows
@@ -244,6 +239,17 @@ def local_theory(
     if radius is None:
         found = dataclasses.replace(found, radius=max(size, theory.least_radius))
     return _beside_paper(found, theory, problem, (least, gradient, size))
+
+
+def _stretch(problem: Problem) -> tuple[float, float]:
+    """Return the square of the least singular value of A that counts, and the largest itself."""
+    design, n = problem.design, problem.design.shape[0]
+    whole = seen_gram(problem) if is_blind(problem) else design.gram(Diagonal(np.ones(n)))
+    squares = np.linalg.eigvalsh(_to_input(design, whole))
+    null = squares <= len(squares) * EPS * squares[-1]
+    # Directions that no score sees do not count where nothing else does see them.
+    none = null.all() or (null.any() and not _free(problem))
+    return 0.0 if none else float(squares[~null][0]), math.sqrt(max(float(squares[-1]), 0.0))
 
 
 def _beside_paper(
