@@ -10,6 +10,7 @@ from scipy.linalg import cho_factor, cho_solve
 from softunit._typing import Array, Matrix, Vector
 
 EPS = float(np.finfo(np.float64).eps)
+NEGATIVE = 64 * EPS  # below this share rounding may lie
 
 
 def softmax(z: Vector) -> Vector:
@@ -83,3 +84,22 @@ class ShiftedCholesky:
         """Return the solution of the shifted system, shape (p,)."""
         inner = cho_solve(self._factor, self._scale * right, check_finite=False)
         return np.asarray(self._scale * inner)
+
+
+def minus_entropy(shares: Array, totals: Vector) -> Vector:
+    """Return totals * sum_k q_k log q_k for shares totals * q, row by row, (n,).
+
+    It is inf where a share is negative beyond rounding, and zero where a total is zero.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n, K)
+    totals : ndarray of shape (n,)
+        All >= 0.
+    """
+    heard = totals > 0
+    q = shares / np.where(heard, totals, 1.0)[:, None]
+    least = q.min(axis=1, initial=0.0)
+    terms = np.where(q > 0, q, 1.0)
+    sums = totals * np.einsum("ik,ik->i", q, np.log(terms))
+    return np.where(heard, np.where(least < -NEGATIVE, np.inf, sums), 0.0)

@@ -50,7 +50,8 @@ class Certificate:
     gradient_norm : float
         What is compared with `tol`; see `softunit.minimize`.
     gradient_norm_2 : float
-        Euclidean norm of the gradient in the coordinates of the input's columns.
+        Euclidean norm of the gradient in the coordinates of the input's columns; with an l1
+        penalty of the subgradient of least norm.
     gap_bound : float
         value - infimum is at most this; inf where nothing is known.
     local_gap_bound : float
@@ -88,7 +89,7 @@ class Certificate:
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
                 value = {name: _plain(number) for name, number in vars(value).items()}
             out[item.name] = _plain(value)
-        out["statements"] = [dataclasses.asdict(s) for s in self.statements]
+        out["statements"] = [{"text": s.text, "proved": s.proved} for s in self.statements]
         return out
 
     def __str__(self) -> str:
@@ -119,7 +120,8 @@ def certify(
     1. Value and gradient.  2. Where ridge holds all but a few parameters, minimise over the free
     ones and use gap <= |grad|^2 / (2 mu).  3. Where the Hessian can be formed, its eigenvalues give
     the Newton decrement and a gap bound by self-concordance (convex) or by the Lipschitz constant
-    of the Hessian (near a local minimum).  4. The smallest bound counts.  5. With full effort, for
+    of the Hessian (near a local minimum). With an l1 penalty a duality gap takes the place of 2
+    and 3.  4. The smallest bound counts.  5. With full effort, for
     one column of scores: the papers' condition on w, their Lipschitz constant and region of
     convergence, and beside them those measured at the point (`Certificate.theory`).
 
@@ -157,6 +159,9 @@ def certify(
     point = problem.evaluate(_checked(problem, x))
     draft = Proofs(problem, point)
     draft.describe()
+    if problem.lasso is not None:
+        draft.dual_bound(effort)
+        return _finished(draft)
     if problem.unit.relative or not problem.unit.rowwise:
         draft.global_bound()
     elif draft.bounds.convex:
@@ -205,10 +210,10 @@ def _finished(proofs: Proofs) -> Certificate:
     else:
         proofs.say("no bound on the gap is known here.", proved=None)
     problem, point = proofs.problem, proofs.point
-    to_input = problem.design.gradient_to_input(point.gradient)
+    to_input = problem.least_subgradient(point)
     return Certificate(
         value=point.value,
-        gradient_norm=problem.gradient_norm(point.gradient),
+        gradient_norm=float(np.abs(to_input).max()) / problem.gradient_scale,
         gradient_norm_2=float(np.linalg.norm(to_input)),
         gap_bound=proofs.gap,
         local_gap_bound=proofs.gap if proofs.bounds.convex else min(proofs.local, proofs.gap),

@@ -59,12 +59,14 @@ class Line:
         return (3e-7 if self._coarse else 16 * EPS) * abs(self.start.value)
 
     def at(self, t: float) -> tuple[float, float]:
-        """Return the value and the slope at t."""
+        """Return the value and the slope at t, the slope that of the smooth part."""
         if self._dz is None or self.start.scores is None:
             point = self._evaluate(t)
             return point.value, dot(point.gradient, self.direction)
         self.problem.cost.values += self.problem.share
         value = self._constant + t * self._linear + 0.5 * t * t * self._square
+        if self.problem.lasso is not None:
+            value += self.problem.lasso.value(self.start.x + t * self.direction)
         slope = self._linear + t * self._square
         by_rows, z, dz = self.problem.by_rows, self.start.scores, self._dz
 

@@ -234,6 +234,10 @@ class Rows:
             g = g + (self.score_ridge[rows] * z.T).T
         return loss + self._score_value(rows, z), g
 
+    def conjugate(self, rows: slice, v: Array) -> float:
+        """Return the conjugate of what the losses of some rows add, at v; nan where not known."""
+        return self.unit.conjugate(v, self._target(rows), self._shares(rows, len(v)))
+
     def curvature(self, rows: slice, z: Array, kind: Kind) -> Curvature:
         """Return the curvature of some rows; that of the score ridge is not included."""
         return self.unit.curvature(z, self._target(rows), self._shares(rows, len(z)), kind=kind)

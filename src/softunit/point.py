@@ -15,7 +15,9 @@ class Point:
     ----------
     x : ndarray of shape (d,) or (d, K)
     value : float
+        The objective, all penalties included.
     gradient : ndarray of the shape of x
+        That of its smooth part.
     scores : ndarray of shape (n,) or (n, K), or None
         A x + offset, where the memory rule lets it be stored.
     exact : bool, default True

@@ -19,7 +19,7 @@ from softunit.designs.auto import as_design
 from softunit.designs.base import Design
 from softunit.errors import InputError
 from softunit.passes import Rows
-from softunit.penalties import NoPenalty, Penalty, as_penalties, total_diagonal
+from softunit.penalties import NoPenalty, Penalty, as_penalties, total_diagonal, total_lasso
 from softunit.point import Point
 from softunit.solution import Cost
 from softunit.units.base import Unit
@@ -57,6 +57,10 @@ class Problem:
     shape : tuple of int
         Shape of x: (d,), or (d, K) where the target calls for K columns of scores.
     mass : float
+    ridge : ndarray of shape (d,)
+        The quadratic part of the penalties on x.
+    lasso : Lasso or None
+        Their part that is not smooth.
     cost : Cost
         What has been consumed so far.
     share : float
@@ -93,9 +97,7 @@ class Problem:
         self.weights = None if weights is None else check_weights(weights, n)
         self.offset = None if offset is None else check_offset(offset, n, columns)
         self.mass = self._total if unit.rowwise and not unit.relative else 1.0
-        self.penalties = as_penalties(penalty)
-        self.ridge = total_diagonal(self.penalties, "parameter", d)
-        self.score_ridge = total_diagonal(self.penalties, "score", n)
+        self._penalise(penalty)
         self.cost = Cost()
         self.share = 1.0
         self.prepared: dict[str, Any] = {}
@@ -111,15 +113,12 @@ class Problem:
         told by weights of zero, prepare once. None keeps the weights.
         """
         twin = self._twin()
-        n, d = self.design.shape
         if weights is not None:
-            twin.weights = check_weights(weights, n)
+            twin.weights = check_weights(weights, self.design.shape[0])
             twin.mass = twin._total if self.unit.rowwise and not self.unit.relative else 1.0
         elif "gram" in self.__dict__:
             twin.__dict__["gram"] = self.gram
-        twin.penalties = as_penalties(penalty)
-        twin.ridge = total_diagonal(twin.penalties, "parameter", d)
-        twin.score_ridge = total_diagonal(twin.penalties, "score", n)
+        twin._penalise(penalty)
         twin.cost = Cost()
         return twin
 
@@ -158,6 +157,13 @@ class Problem:
             )
         twin.share, twin.prepared, twin.derived_from = self.share * share, {}, twin
         return twin
+
+    def _penalise(self, penalty: Penalty | Sequence[Penalty]) -> None:
+        n, d = self.design.shape
+        self.penalties = as_penalties(penalty)
+        self.ridge = total_diagonal(self.penalties, "parameter", d)
+        self.score_ridge = total_diagonal(self.penalties, "score", n)
+        self.lasso = total_lasso(self.penalties, self.shape)
 
     def _twin(self) -> Problem:
         twin = copy.copy(self)
@@ -208,11 +214,14 @@ class Problem:
         self.cost.rows += self.design.shape[0]
         return self.design.gram(Diagonal(s)) / self.mass
 
-    @property
-    def gauge(self) -> npt.NDArray[np.bool_]:
-        """Rows of x, (d,), in which a constant added across the columns changes nothing."""
-        free = self.unit.rowwise and self.unit.shift_invariant and len(self.shape) == 2
-        return np.asarray((self.ridge == 0) & (free and not self.score_ridge.any()))
+    def least_subgradient(self, point: Point) -> Array:
+        """Return the subgradient of F of least norm by the input's columns: zero at optima only."""
+        design, lasso = self.design, self.lasso
+        gradient = design.gradient_to_input(point.gradient)
+        if lasso is None:
+            return gradient
+        own = lasso.scaled(design.gradient_to_input(lasso.strength))
+        return own.least_subgradient(design.to_input(point.x), gradient)
 
     def gradient_norm(self, gradient: Array) -> float:
         """Return the largest absolute entry in the input's coordinates, over the scale."""
@@ -228,13 +237,13 @@ class Problem:
 
     def scores(self, x: Array) -> Array:
         """Return A x + offset, (n,) or (n, K): one product."""
-        self._count(products=1)
+        self._count(Cost(products=1))
         z = self.design.matvec(x)
         return z if self.offset is None else z + self.offset
 
     def value(self, x: Array) -> float:
         """Return F(x): one pass, one product."""
-        self._count(products=1, values=1)
+        self._count(Cost(products=1, values=1))
         return self._penalty_value(x) + self.by_rows.total_value(x)
 
     def gradient(self, x: Array) -> Array:
@@ -264,7 +273,7 @@ class Problem:
         known = latest is not None and fresh and not narrow and np.array_equal(latest.x, x)
         if latest is not None and known and (latest.scores is not None or not keep):
             return replace(latest, x=x, gradient=latest.gradient.copy())
-        self._count(products=2 if fresh else 1, values=1, gradients=1)
+        self._count(Cost(products=2 if fresh else 1, values=1, gradients=1))
         if keep:  # one class after the other in memory, as units like it
             kept = np.empty((*x.shape[1:], self.design.shape[0])).T
         value, gradient = self.by_rows.total_value_gradient(
@@ -293,7 +302,7 @@ class Problem:
         coordinates : ndarray of int or None, default None
             Rows of x to keep; None keeps all.
         """
-        self._count(curvatures=1, rows=True)
+        self._count(Cost(curvatures=1))
         kept = np.arange(self.shape[0]) if coordinates is None else coordinates
         basis = None if coordinates is None else np.zeros((self.shape[0], len(kept)))
         if basis is not None:
@@ -316,7 +325,8 @@ class Problem:
         coarse : bool, default False
             As in `evaluate`.
         """
-        self._count(curvatures=1, products=0 if point.scores is not None else 1)
+        fresh = point.scores is None
+        self._count(Cost(curvatures=1, products=int(fresh)), reads=fresh)
         keep = self.stores_scores
         narrow = coarse and self.design.narrowable and point.scores is None
         image, diagonal = self.by_rows.hessian_product(
@@ -324,27 +334,16 @@ class Problem:
         )
 
         def product(v: Array) -> Array:
-            self._count(products=2 if keep else 3)
+            self._count(Cost(products=2 if keep else 3))
             return np.asarray(image(v) + (self.ridge * v.T).T)
 
         return product, diagonal
 
     def _penalty_value(self, x: Array) -> float:
-        return 0.5 * dot(x, (self.ridge * x.T).T)
+        smooth = 0.5 * dot(x, (self.ridge * x.T).T)
+        return smooth if self.lasso is None else smooth + self.lasso.value(x)
 
-    def _count(
-        self,
-        *,
-        products: int = 0,
-        values: int = 0,
-        gradients: int = 0,
-        curvatures: int = 0,
-        rows: bool = False,
-    ) -> None:
+    def _count(self, spent: Cost, *, reads: bool = True) -> None:
         """Add to the cost; a sample of the rows counts as its share of them all."""
-        cost = self.cost
-        cost.products += products * self.share
-        cost.rows += self.design.shape[0] if products or rows else 0
-        cost.values += values * self.share
-        cost.gradients += gradients * self.share
-        cost.curvatures += curvatures * self.share
+        spent.rows = self.design.shape[0] if reads else 0
+        self.cost.add(spent, self.share)

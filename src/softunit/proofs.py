@@ -9,6 +9,7 @@ import numpy as np
 
 from softunit._numeric import EPS, as_columns
 from softunit._typing import Matrix
+from softunit.duality import dual_gap
 from softunit.free_rows import FREE_LEFT, minimised_over
 from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
@@ -29,10 +30,14 @@ FREE_LIMIT = 300
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence of a certificate: proved (True), estimated (False), or a mere note (None)."""
+    """One sentence of a certificate: proved (True), estimated (False), or a mere note (None).
+
+    The sentence that `opens` is the first one about a point; remarks of a fit stand before it.
+    """
 
     text: str
     proved: bool | None
+    opens: bool = False
 
     @property
     def mark(self) -> str:
@@ -69,21 +74,24 @@ class Proofs:
         off = growth * (1 + unit.residual_size(self.problem.target))
         return math.sqrt(2 * value) * off + 0.5 * off * off + growth * value
 
-    def say(self, text: str, *, proved: bool | None = True) -> None:
+    def say(self, text: str, *, proved: bool | None = True, opens: bool = False) -> None:
         """Add one sentence."""
-        self.statements.append(Statement(text, proved))
+        self.statements.append(Statement(text, proved, opens))
 
     def describe(self) -> None:
         """State the value and the gradient."""
-        norm = self.problem.gradient_norm(self.point.gradient)
+        entries = self.problem.least_subgradient(self.point)
+        norm = float(np.abs(entries).max()) / self.problem.gradient_scale
+        what = "gradient" if self.problem.lasso is None else "subgradient of least norm"
         unit = self.problem.unit
         scaled = "" if unit.rowwise else " (relative to the gradient at zero)"
         if unit.relative:
             scaled = " (relative to its terms where the target is met)"
-        self.say(
-            f"the objective is {self.point.value:.10g} and the largest entry of its gradient is"
+        said = (
+            f"the objective is {self.point.value:.10g} and the largest entry of its {what} is"
             f" {norm:.2e}{scaled}, recomputed at this point."
         )
+        self.statements.append(Statement(said, True, opens=True))
 
     def improve(self, gap: float, *, proved: bool = True) -> None:
         """Keep a bound on value - infimum if it is the smallest, rounding of the value added."""
@@ -137,6 +145,44 @@ class Proofs:
             self.say(
                 f"no point has a smaller loss than {self.bounds.lower:.4g}, so the gap is at most"
                 f" {floor:.2e}: the point is still far off."
+            )
+
+    def dual_bound(self, effort: str) -> None:
+        """Bound the gap of an objective with an l1 penalty by a point of its dual problem."""
+        problem, lasso = self.problem, self.problem.lasso
+        assert lasso is not None
+        if not self.bounds.convex:
+            self.say("the loss is not convex: duality says nothing here.", proved=None)
+            return
+        kept, of = np.count_nonzero(lasso.sizes(self.point.x) > 0), lasso.sizes(self.point.x).size
+        gap = dual_gap(problem, self.point, reach=self.reach, quick=effort == "quick")
+        what = "rows of the coefficients" if lasso.group else "coefficients"
+        self.say(f"{kept} of {of} {what} are not zero at this point.")
+        if gap < math.inf:
+            self.improve(gap)
+            self.say(
+                "a feasible point of the dual problem, made from the derivative of the loss, bounds"
+                f" every value of the objective from below: the duality gap is {gap:.2e}."
+            )
+        else:
+            self.say(
+                f"no feasible point of a dual problem of {type(problem.unit).__name__} is known"
+                " here.",
+                proved=None,
+            )
+        floor = self.point.value - self.bounds.lower
+        if floor < gap:
+            self.improve(max(0.0, floor))
+            self.say(f"no point has a smaller loss than {self.bounds.lower:.4g}.")
+        free = lasso.strength.reshape(len(problem.ridge), -1).max(axis=1) == 0
+        held = problem.ridge > 0
+        if (held | free).all() and held.any():
+            roots = problem.design.gradient_to_input(np.sqrt(problem.ridge))
+            self.convexity = float((roots[held & (roots > 0)] ** 2).min(initial=math.inf))
+            self.unique = True
+            self.say(
+                "the ridge makes the objective strongly convex in all that is penalised, with"
+                f" constant {self.convexity:.3e}: these coefficients are unique."
             )
 
     def global_bound(self) -> None:

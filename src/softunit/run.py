@@ -46,9 +46,10 @@ def minimize(
 
     The run has converged when the largest absolute entry of the gradient is at most `tol`. For
     rowwise units that is the gradient of the *mean* objective, in the coordinates of the input's
-    columns. Units that couple all rows have no natural mean: there the entry is divided by the
-    largest entry of |A|' |g_z(0)|, so that neither n nor the scale of the target matters; for exp,
-    cosh and sinh, whose papers minimise a sum, by that of |A|' |u'(z) b| where u(z) = b.
+    columns; with an l1 penalty it is the subgradient of least norm. Units that couple all rows have
+    no natural mean: there the entry is divided by the largest entry of |A|' |g_z(0)|, so that
+    neither n nor the scale of the target matters; for exp, cosh and sinh, whose papers minimise a
+    sum, by that of |A|' |u'(z) b| where u(z) = b.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ class _Run:
 
     def gradient_norm(self, point: Point) -> float:
         """Return what is compared with the tolerance."""
-        entries = self.problem.design.gradient_to_input(point.gradient)
+        entries = self.problem.least_subgradient(point)
         return float(np.abs(entries).max()) / self.scale
 
     def stalled(self) -> bool:

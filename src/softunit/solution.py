@@ -79,6 +79,14 @@ class Cost:
     gradients: float = 0.0
     curvatures: float = 0.0
 
+    def add(self, more: Cost, share: float) -> None:
+        """Add what was spent on a share of all rows; rows read are counted as they are."""
+        self.products += more.products * share
+        self.rows += more.rows
+        self.values += more.values * share
+        self.gradients += more.gradients * share
+        self.curvatures += more.curvatures * share
+
     def copy(self) -> Cost:
         """Return an independent copy."""
         return Cost(**{item.name: getattr(self, item.name) for item in fields(self)})

@@ -75,6 +75,10 @@ class Design(ABC):
         """Return a copy of some rows for repeated use, in float32 where `narrowable` allows it."""
         return self.rows(index)
 
+    def columns(self, index: npt.NDArray[np.integer]) -> Design | None:
+        """Return a copy of some columns, in rising order; None where it would save no work."""
+        return None
+
     @abstractmethod
     def toarray(self) -> Matrix:
         """Return A as a dense float64 (n, d) array; meant for blocks."""

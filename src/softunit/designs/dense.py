@@ -85,6 +85,10 @@ class DenseDesign(Design):
         """Return a copy of some rows in float32."""
         return DenseDesign(gather(self, index))
 
+    def columns(self, index: npt.NDArray[np.integer]) -> DenseDesign:
+        """Return a copy of some columns."""
+        return DenseDesign(np.take(self.array, index, axis=1))
+
     def toarray(self) -> Matrix:
         """Return the array itself in float64."""
         return np.asarray(self.array, dtype=np.float64)

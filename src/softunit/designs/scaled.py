@@ -169,6 +169,17 @@ class ScaledDesign(Design):
             return self.rows(index)
         return DenseDesign(gather(self, index))
 
+    def columns(self, index: npt.NDArray[np.integer]) -> ScaledDesign | None:
+        """Return the same wrapper around some columns, with the intercept if it is among them."""
+        d = self.inner.shape[1]
+        kept = index[index < d]
+        inner = self.inner.columns(kept) if len(kept) else None
+        if inner is None:
+            return None
+        centre = None if self.centre is None else self.centre[kept]
+        intercept = self.intercept and len(kept) < len(index)
+        return ScaledDesign(inner, intercept=intercept, centre=centre, scale=self.scale[kept])
+
     def _around(self, inner: Design) -> ScaledDesign:
         part = object.__new__(ScaledDesign)
         part.inner, part.intercept = inner, self.intercept

@@ -113,6 +113,10 @@ class SparseDesign(Design):
         part.indices, part.indptr = a.indices[entries], pointers - pointers[0]
         return self._like(part, a.data[entries])
 
+    def columns(self, index: npt.NDArray[np.integer]) -> SparseDesign:
+        """Return a copy of some columns."""
+        return SparseDesign(self.matrix[:, index])
+
     @staticmethod
     def _like(matrix: Any, data: Array) -> SparseDesign:
         """Return the design of a canonical CSR matrix with other entries in the same places."""

@@ -7,6 +7,7 @@ from softunit.solvers.gradient_descent import GradientDescent
 from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewton
 from softunit.solvers.lbfgs import LBFGS
 from softunit.solvers.newton import Newton
+from softunit.solvers.proximal_newton import ProximalNewton
 from softunit.solvers.search import Search
 from softunit.solvers.sketched_newton import SketchedNewton
 from softunit.solvers.zeroth_order import ZerothOrder
@@ -17,6 +18,7 @@ __all__ = [
     "GradientRegularizedNewton",
     "LBFGS",
     "Newton",
+    "ProximalNewton",
     "SOLVERS",
     "Search",
     "SketchedNewton",

@@ -16,6 +16,7 @@ from softunit.solvers.gradient_descent import GradientDescent
 from softunit.solvers.gradient_regularized_newton import GradientRegularizedNewton
 from softunit.solvers.lbfgs import LBFGS
 from softunit.solvers.newton import Newton
+from softunit.solvers.proximal_newton import ProximalNewton
 from softunit.solvers.sketched_newton import SketchedNewton
 from softunit.solvers.zeroth_order import ZerothOrder
 
@@ -32,6 +33,7 @@ SOLVERS: dict[str, Solver[Any]] = {
     "lbfgs": LBFGS(),
     "gradient-descent": GradientDescent(),
     "block-coordinate": BlockCoordinate(),
+    "proximal-newton": ProximalNewton(),
     "zeroth-order": ZerothOrder(),
 }
 """Solvers by the names that estimators and the command line take, scikit-learn's among them."""
@@ -53,9 +55,9 @@ def check_solver(solver: object) -> None:
 def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
     """Return the solver for a name, for "auto", or the solver itself, its needs checked.
 
-    "auto" takes SketchedNewton where forming Hessians takes long and rows may be sampled; else
-    Newton for convex units; for others gradient-regularised Newton while the Hessian can be
-    formed, and L-BFGS beyond.
+    "auto" takes ProximalNewton where a penalty has kinks; SketchedNewton where forming Hessians
+    takes long and rows may be sampled; else Newton for convex units; for others
+    gradient-regularised Newton while the Hessian can be formed, and L-BFGS beyond.
 
     Raises
     ------
@@ -69,6 +71,8 @@ def resolve_solver(solver: str | Solver[Any], problem: Problem) -> Solver[Any]:
         chosen = solver
     elif solver != "auto":
         chosen = SOLVERS[solver]
+    elif problem.lasso is not None:
+        chosen = ProximalNewton()
     elif problem.unit.bounds(problem.target, problem.weights).convex:
         chosen = SketchedNewton() if is_large(problem) else Newton(kind="exact")
     elif problem.size <= FORM_LIMIT and is_large(problem):

@@ -34,6 +34,9 @@ class Solver(ABC, Generic[S]):
     needs: ClassVar[frozenset[str]] = frozenset({"gradient"})
     """A subset of value, gradient, curvature, formed_hessian, rows."""
 
+    composite: ClassVar[bool] = False
+    """Whether it minimises with penalties that are not smooth."""
+
     def begin(self, problem: Problem, x: Array) -> Point:
         """Return x as the point to start from; a solver that samples may look at some rows only."""
         return problem.evaluate(x)
@@ -66,6 +69,11 @@ class Solver(ABC, Generic[S]):
         NeedsError
             Naming the solver, the unit, what is missing, and which solvers would do.
         """
+        if problem.lasso is not None and not self.composite:
+            raise NeedsError(
+                f"{type(self).__name__} needs a smooth objective, but the penalty is an ElasticNet"
+                " with an l1 part. ProximalNewton ('proximal-newton') would do."
+            )
         if "formed_hessian" in self.needs and problem.size > FORM_LIMIT:
             raise NeedsError(
                 f"{type(self).__name__} forms the Hessian, and {problem.size} parameters (shape"

@@ -101,7 +101,7 @@ class Columns:
         return found
 
 
-def restricted(problem: Problem, index: Index, columns: DenseDesign) -> Problem:
+def restricted(problem: Problem, index: Index, columns: Design) -> Problem:
     """Return the problem in some rows of x, the others held; its points need their scores given.
 
     Products with its design cost O(n b), and evaluations count with those of the whole.
@@ -110,12 +110,13 @@ def restricted(problem: Problem, index: Index, columns: DenseDesign) -> Problem:
     ----------
     problem : Problem
     index : ndarray of int
-    columns : DenseDesign
+    columns : Design
         The columns of A that belong to them.
     """
     n = problem.design.shape[0]
     part = problem.sampled(slice(0, n), weights=problem.weights, design=columns)
     part.target, part.ridge = problem.target, problem.ridge[index]
+    part.lasso = None if problem.lasso is None else problem.lasso.at(index)
     part.shape = (len(index), *problem.shape[1:])
     return part
 

@@ -180,9 +180,10 @@ def fix_gauge(problem: Problem, hessian: Matrix) -> None:
         curved = np.abs(np.diagonal(hessian)) / np.where(size > 0, size, 1.0)
         silent = (problem.ridge == 0) & (curved <= SILENT * curved.max(initial=0.0))
         hessian[silent, silent] = curved.max(initial=0.0) * size[silent] + (size[silent] == 0)
-    if not problem.gauge.any():
+    constant = problem.unit.rowwise and problem.unit.shift_invariant and len(problem.shape) == 2
+    if not constant or problem.score_ridge.any():
         return
     d, k = problem.shape
     four = hessian.reshape(d, k, d, k)
-    for j in np.flatnonzero(problem.gauge):
+    for j in np.flatnonzero(problem.ridge == 0):
         four[j, :, j, :] += max(np.trace(four[j, :, j, :]) / k, 1e-300) / k

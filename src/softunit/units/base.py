@@ -11,6 +11,7 @@ import numpy as np
 
 from softunit._typing import Array, Kind, Vector
 from softunit.curvature import CentredDiagonal, Curvature, Diagonal
+from softunit.units.recession import Recession
 from softunit.units.theory import Theory
 
 SOFTMAX_SECOND = 0.272167
@@ -59,6 +60,9 @@ class Unit(ABC):
     shift_invariant: ClassVar[bool] = False
     """Whether one constant added to all scores of a group changes nothing."""
 
+    outcome: ClassVar[str] = "class"
+    """What is told apart where a `recession` is known: "class", "alternative" or "level"."""
+
     relative: ClassVar[bool] = False
     """Whether a rowwise unit's objective is the sum over rows, its gradient measured relative to
     `gradient_terms`, as if rows coupled; else it is the mean, and its gradient as it is."""
@@ -97,6 +101,19 @@ class Unit(ABC):
     ) -> Curvature:
         """Return the second derivative by z as an object with products."""
 
+    def conjugate(self, v: Array, target: Array, weights: Vector | None = None) -> float:
+        """Return sup over z of <v, z> - value(z), inf where it is not finite, nan if not known.
+
+        Duality gaps of convex units rest on it.
+
+        Parameters
+        ----------
+        v : ndarray of the shape of the scores
+        target : ndarray
+        weights : ndarray of shape (n,) or None, default None
+        """
+        return math.nan
+
     def gradient_terms(self, start: Array, target: Array, weights: Vector | None = None) -> Vector:
         """Return sizes of the entries of the gradient that a tolerance is relative to, (n,).
 
@@ -126,6 +143,23 @@ class Unit(ABC):
     def why_infinite(self, z: Array, target: Array) -> str:
         """Return a sentence, after a blank, on why the loss is not finite; "" for none."""
         return ""
+
+    def recession(
+        self, target: Array, columns: int, weights: Vector | None = None
+    ) -> Recession | None:
+        """Return along which directions of scores the loss never rises; None where not known.
+
+        Rows of weight zero have no part in it. Where rows are independent, that of some rows is
+        that of their targets and weights alone.
+
+        Parameters
+        ----------
+        target : ndarray
+        columns : int
+            Columns of the scores, 1 for scores (n,).
+        weights : ndarray of shape (n,) or None, default None
+        """
+        return None
 
     def theory(self, target: Array) -> Theory | None:
         """Return what the unit's paper asks of w and promises, where it is known."""

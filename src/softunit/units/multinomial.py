@@ -10,11 +10,12 @@ import numpy as np
 from scipy.special import expit
 
 from softunit._checks import check_count, check_shares
-from softunit._numeric import softplus
+from softunit._numeric import minus_entropy, softplus
 from softunit._typing import Array, Kind, Matrix, Vector
 from softunit.curvature import Curvature, Diagonal, RowSoftmax
 from softunit.errors import InputError
 from softunit.units.base import Bounds, Unit
+from softunit.units.recession import Recession
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,43 @@ class Multinomial(Unit):
             w = expit(z) * expit(-z)
             return Diagonal(w if weights is None else weights * w)
         return RowSoftmax(self.probabilities(z), weights)
+
+    def recession(self, target: Array, columns: int, weights: Vector | None = None) -> Recession:
+        """Return z_y - z_k >= 0 for the observed class y and each other k, = 0 where k has a share.
+
+        Source: A. Albert and J. A. Anderson (1984), "On the existence of maximum likelihood
+        estimates in logistic regression models", section 2; for shares docs/maths/separation.
+        """
+        k = max(columns, 2)
+        rows = np.arange(len(target)) if weights is None else np.flatnonzero(weights > 0)
+        own = (target.argmax(axis=1) if target.ndim == 2 else target)[rows]
+        others = (own[:, None] + np.arange(1, k)) % k
+        equal = np.zeros(others.shape, dtype=bool)
+        if target.ndim == 2:
+            equal = target[rows[:, None], others] > 0
+        sides = np.stack([np.repeat(own, k - 1), others.ravel()])
+        start = np.repeat(rows, k - 1)
+        if columns == 1:  # the first of two classes has score zero
+            plus, minus = (np.where(side == 1, start, -1) for side in sides)
+        else:
+            plus, minus = (start * k + side for side in sides)
+        return Recession.of_pairs(plus, minus, len(target) * columns, equal.ravel(), sides)
+
+    def conjugate(self, v: Array, target: Array, weights: Vector | None = None) -> float:
+        """Return sum_i s_i <q_i, log q_i> with v = s * (q - Y); inf where a q_i is negative.
+
+        For scores (n, K), v sums to zero in each row, as gradients do.
+        """
+        s = np.ones(len(v)) if weights is None else weights
+        if v.ndim == 1:
+            second = s * _second(target) + v
+            return float(minus_entropy(np.stack([s - second, second], axis=1), s).sum())
+        shares = v.copy()
+        if target.ndim == 2:
+            shares += s[:, None] * target
+        else:
+            shares[np.arange(len(v)), target] += s
+        return float(minus_entropy(shares, s).sum())
 
     @staticmethod
     def probabilities(z: Array) -> Matrix:
