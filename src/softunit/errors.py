@@ -10,7 +10,8 @@
     └── MissingExtraError (ImportError)     an optional part is not installed
     SoftunitWarning (UserWarning)
     ├── SeparationWarning                   the classes are separable: no finite optimum
-    └── NotUniqueWarning                    the optimum is not unique: the least-norm one is given
+    ├── NotUniqueWarning                    the optimum is not unique: the least-norm one is given
+    └── AllZeroWarning                      an l1 penalty leaves no coefficient
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class SeparationWarning(SoftunitWarning):
 
 class NotUniqueWarning(SoftunitWarning):
     """More than one point attains the optimum; the one of least norm is returned."""
+
+
+class AllZeroWarning(SoftunitWarning):
+    """An l1 penalty is so strong that every coefficient is zero."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
