@@ -149,6 +149,103 @@ def test_a_hundred_thousand_groups_evaluate_as_one(rng):
     assert unit.curvature(z, b).matvec(z).shape == (n,)
 
 
+LABELS = {
+    "equal": np.repeat(np.arange(8), 3),
+    "equal-many": np.repeat([3, 1, 2], 40),
+    "ragged": np.repeat([5, 3, 9, 1], [2, 7, 1, 4]),
+    "falling": np.repeat([9, 8, 2], [2, 3, 2]),
+    "scattered": np.array([2, 0, 2, 1, 1, 0, 2, 5, 0]),
+    "names": np.array(["b", "a", "b", "c", "c", "a"]),
+    "objects": np.array(["b", "b", "a", "c", "c"], dtype=object),
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+def test_groups_of_every_kind_say_what_a_loop_says(labels, rng):
+    groups = Groups(labels)
+    n, v = len(labels), rng.standard_normal(len(labels))
+    assert (len(groups), groups.count) == (n, len(set(labels.tolist())))
+    members = [np.flatnonzero(groups.codes == g) for g in range(groups.count)]
+    assert all(len(set(labels[rows].tolist())) == 1 for rows in members)
+    np.testing.assert_array_equal(groups.sizes, [len(rows) for rows in members])
+    np.testing.assert_array_equal(groups.first_rows, [rows[0] for rows in members])
+    np.testing.assert_array_equal(groups.number_of(np.arange(n)), groups.codes)
+    np.testing.assert_allclose(groups.sums(v), [v[rows].sum() for rows in members])
+    np.testing.assert_array_equal(groups.largest(v), [v[rows].max() for rows in members])
+    np.testing.assert_array_equal(groups.spread(groups.largest(v))[members[1]], v[members[1]].max())
+    p = groups.softmax(1e3 * v)
+    for rows in members:
+        e = np.exp(1e3 * (v[rows] - v[rows].max()))
+        np.testing.assert_allclose(p[rows], e / e.sum(), atol=1e-15)
+    block = rng.standard_normal((n, 2))
+    order = np.concatenate(members)
+    np.testing.assert_allclose(
+        groups.block_sums(v[order], block[order]), [v[rows] @ block[rows] for rows in members]
+    )
+    for which, rows in groups.pieces(4):
+        part = groups.part(which)
+        np.testing.assert_allclose(part.sums(v[rows]), groups.sums(v)[which])
+        np.testing.assert_array_equal(part.largest(v[rows]), groups.largest(v)[which])
+
+
+def test_groups_that_stand_together_are_neither_sorted_nor_numbered():
+    groups = Groups(np.repeat([3, 1, 2], 2))
+    assert groups.order is None
+    assert groups.size == 2
+    assert "codes" not in vars(groups)
+    np.testing.assert_array_equal(groups.codes, [0, 0, 1, 1, 2, 2])
+    assert Groups([0, 1, 1]).size == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (np.array(["a", None, "b"], dtype=object), "hold None, first in row 1"),
+        (np.array(["2020-01-01", "NaT"], dtype="datetime64[D]"), "first in row 1"),
+        (np.array([1.0, 2.0, float("nan")], dtype=object), "first in row 2"),
+        (np.array(["a", 1, "a", 1], dtype=object), "types int, str side by side"),
+    ],
+    ids=["none", "time", "nan", "mixed"],
+)
+def test_labels_that_tell_no_group_get_a_sentence(labels, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Groups(labels)
+
+
+@pytest.mark.parametrize("piece", [4, 7, 1000])
+def test_pieces_change_nothing(piece, rng, monkeypatch):
+    labels = rng.permutation(np.repeat(np.arange(9), rng.integers(1, 6, 9)))
+    z, b = rng.standard_normal(len(labels)), rng.gamma(1.0, size=len(labels))
+    whole = GroupedSoftmax(labels)
+    value, gradient = whole.value_gradient(z, b)
+    p = whole.probabilities(z)
+    monkeypatch.setattr("softunit.units.grouped_softmax.PIECE", piece)
+    parts = GroupedSoftmax(labels)
+    assert parts.value(z, b) == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(parts.gradient(z, b), gradient, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(parts.probabilities(z), p, rtol=1e-14)
+
+
+def test_means_that_outweigh_the_differences_cost_no_digits(rng):
+    labels = np.repeat(np.arange(30), 4)
+    near = rng.standard_normal((120, 2))
+    unit, b = GroupedSoftmax(labels), np.tile([1.0, 0, 0, 0], 30)
+    far = near + 1e6  # the squares of the means are 12 digits above what is left
+    curvature = unit.curvature(near @ [0.3, -0.2], b)
+    expected = su.designs.DenseDesign(near).gram(curvature)
+    found = su.designs.DenseDesign(far).gram(curvature)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8 * np.abs(expected).max())
+
+
+def test_curvatures_expand_into_sparse_grams(rng):
+    labels = rng.integers(0, 12, 60)
+    a = sparse.random_array((60, 5), density=0.4, rng=rng, format="csr")
+    unit, b, w = GroupedSoftmax(labels), rng.gamma(1.0, size=60), rng.uniform(0.1, 2, 60)
+    curvature = unit.curvature(rng.standard_normal(60), b, w)
+    dense = a.toarray().T @ curvature.matvec(a.toarray())
+    np.testing.assert_allclose(curvature.sparse_gram(a), dense, atol=1e-13 * np.abs(dense).max())
+
+
 @pytest.mark.parametrize(
     ("groups", "loss", "target", "sentence"),
     [

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from softunit._checks import check_choice, check_vector
 from softunit._groups import Groups
+from softunit._numeric import minus_entropy
+from softunit._threads import add_up
 from softunit._typing import Array, Kind, Vector
 from softunit.coupled_curvature import GroupedDiagonal
 from softunit.errors import InputError
 from softunit.units.base import SOFTMAX_SECOND, Bounds, Unit
+from softunit.units.recession import Recession
 from softunit.units.softmax_squares import SIMPLEX_HIGHEST, SIMPLEX_LIPSCHITZ, SIMPLEX_LOWEST
+
+PIECE = 1 << 15
+"""Rows of a piece of whole groups: its handful of vectors stays in the cache of one core."""
+
+Piece = tuple[Groups, slice | npt.NDArray[np.integer]]
+"""Some groups, and the index of their rows, group by group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +66,7 @@ class GroupedSoftmax(Unit):
     loss: Literal["log", "squares"] = "log"
     rowwise: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    outcome: ClassVar[str] = "alternative"
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, ("log", "squares"))
@@ -70,6 +82,12 @@ class GroupedSoftmax(Unit):
     def members(self) -> Groups:
         """Which rows belong together."""
         return self.groups if isinstance(self.groups, Groups) else Groups(self.groups)
+
+    @cached_property
+    def _pieces(self) -> list[Piece]:
+        """Whole groups in pieces that threads can share."""
+        groups = self.members
+        return [(groups.part(which), rows) for which, rows in groups.pieces(PIECE)]
 
     def check(self, target: object, n: int) -> Array:
         """Return the target b as float64 (n,).
@@ -97,7 +115,7 @@ class GroupedSoftmax(Unit):
             )
         empty = np.flatnonzero(self.members.sums(b) == 0)
         if len(empty):
-            row = int(np.flatnonzero(self.members.codes == empty[0])[0])
+            row = int(self.members.first_rows[empty].min())
             raise InputError(
                 f"the target b is zero in all rows of {len(empty)} of {self.members.count} groups;"
                 f" the first is group {self._label(row)}, which holds row {row}. Nothing is chosen"
@@ -108,7 +126,7 @@ class GroupedSoftmax(Unit):
     def value(self, z: Array, target: Array, weights: Vector | None = None) -> float:
         """Return the loss for scores z and target b, both of shape (n,)."""
         if self.loss == "log":
-            return self._log(z, target, weights)[0]
+            return self._log(z, target, weights, None)
         c = self.probabilities(z) - target
         return 0.5 * float(c @ c if weights is None else c @ (weights * c))
 
@@ -117,8 +135,8 @@ class GroupedSoftmax(Unit):
     ) -> tuple[float, Array]:
         """Return the loss and its derivative by z, shape (n,)."""
         if self.loss == "log":
-            value, own, _ = self._log(z, target, weights)
-            return value, own - (target if weights is None else weights * target)
+            gradient = np.empty(len(z))
+            return self._log(z, target, weights, gradient), gradient
         f = self.probabilities(z)
         c = f - target
         weighted = c if weights is None else weights * c
@@ -129,7 +147,9 @@ class GroupedSoftmax(Unit):
     ) -> GroupedDiagonal:
         """Return the second derivative: weights (n,) in the design centred by f in each group."""
         if self.loss == "log":
-            _, own, f = self._log(z, target, weights)
+            f = self.probabilities(z)
+            beta = self.members.sums(target if weights is None else weights * target)
+            own = f if (beta == 1).all() else f * self.members.spread(beta)
             return GroupedDiagonal(own, f, self.members)
         f = self.probabilities(z)
         own = f if weights is None else weights * f
@@ -138,10 +158,48 @@ class GroupedSoftmax(Unit):
         c = f - target if weights is None else weights * (f - target)
         return GroupedDiagonal(f * (own + c - self._mean(f, c)), f, self.members)
 
+    def conjugate(self, v: Array, target: Array, weights: Vector | None = None) -> float:
+        """Return sum over groups of beta <q, log q> with v = beta q - s*b, for the log loss.
+
+        It is inf where a q is negative, and nan for the loss "squares". v sums to zero in each
+        group, as gradients do.
+        """
+        if self.loss != "log":
+            return math.nan
+        b = target if weights is None else weights * target
+        each = self.members.spread(self.members.sums(b))
+        return float(minus_entropy((v + b)[:, None], each).sum())
+
     def probabilities(self, z: Vector) -> Vector:
         """Return softmax(z) within each group, shape (n,)."""
-        e = np.exp(z - self.members.spread(self.members.largest(z)))
-        return np.asarray(e / self.members.spread(self.members.sums(e)))
+        out = np.empty(len(z))
+
+        def part(piece: Piece) -> tuple[float]:
+            groups, rows = piece
+            out[rows] = groups.softmax(z[rows])
+            return (0.0,)
+
+        add_up(part, self._pieces)
+        return out
+
+    def recession(
+        self, target: Array, columns: int, weights: Vector | None = None
+    ) -> Recession | None:
+        """Return z_c - z_r >= 0 for a chosen row c and each other r of its group.
+
+        It is = 0 where r is chosen too. Groups whose weights are zero have none. Outcomes are
+        rows. For the log loss only.
+        """
+        if self.loss != "log":
+            return None
+        chosen = target > 0 if weights is None else target * weights > 0
+        first = np.full(self.members.count, -1)
+        rows = np.flatnonzero(chosen)[::-1]
+        first[self.members.codes[rows]] = rows
+        own = self.members.spread(first)
+        other = np.flatnonzero((own >= 0) & (own != np.arange(len(own))))
+        sides = np.stack([own[other], other])
+        return Recession.of_pairs(sides[0], sides[1], len(own), chosen[other], sides)
 
     def projection(self, n: int) -> GroupedDiagonal:
         """Return what takes the mean of each group out of n scores."""
@@ -155,9 +213,9 @@ class GroupedSoftmax(Unit):
         if self.loss == "squares":
             return Bounds(False, 0.0) if weights is not None else self._square_bounds(target, sums)
         b = target if weights is None else weights * target
-        each = self.members.spread(sums)
-        seen = b > 0
-        entropy = -float(b[seen] @ np.log(b[seen] / each[seen]))
+        seen = np.flatnonzero(b > 0)
+        own, whole = b[seen], sums[self.members.number_of(seen)]
+        entropy = -float(own @ np.log(own / whole))
         beta = float(sums.max())
         return Bounds(True, entropy, 0.0, 0.5 * beta, SOFTMAX_SECOND * beta, concordance=2.0)
 
@@ -171,18 +229,24 @@ class GroupedSoftmax(Unit):
         reach = SOFTMAX_SECOND * norm
         return Bounds(False, lower, -1 / 12 - reach, 1 / 4 + reach, lipschitz)
 
-    def _log(
-        self, z: Vector, target: Vector, weights: Vector | None
-    ) -> tuple[float, Vector, Vector]:
-        """Return the log loss, beta f and f."""
-        groups = self.members
-        b = target if weights is None else weights * target
-        # Both terms are taken relative to the largest score: no cancellation at |z| ~ 1e9.
-        q = z - groups.spread(groups.largest(z))
-        e = np.exp(q)
-        totals, beta = groups.sums(e), groups.sums(b)
-        f = e / groups.spread(totals)
-        return float(beta @ np.log(totals) - b @ q), groups.spread(beta) * f, f
+    def _log(self, z: Vector, target: Vector, weights: Vector | None, into: Vector | None) -> float:
+        """Return the log loss, and write its derivative, beta f - s*b, where that is wanted."""
+
+        def part(piece: Piece) -> tuple[float]:
+            groups, rows = piece
+            b = target[rows] if weights is None else weights[rows] * target[rows]
+            # Both terms are taken relative to the largest score: no cancellation at |z| ~ 1e9.
+            q = z[rows]
+            q = q - groups.spread(groups.largest(q))
+            e = np.exp(q)
+            totals, beta = groups.sums(e), groups.sums(b)
+            if into is not None:
+                e *= groups.spread(beta / totals)
+                e -= b
+                into[rows] = e
+            return (float(beta @ np.log(totals) - b @ q),)
+
+        return float(add_up(part, self._pieces)[0])
 
     def _mean(self, f: Vector, v: Vector) -> Vector:
         """Return <f, v> of each row's group, (n,)."""

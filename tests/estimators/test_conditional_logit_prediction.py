@@ -1,0 +1,161 @@
+"""What a fitted choice model says of sets it has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import softunit as su
+from softunit.errors import InputError
+from tests.estimators.test_conditional_logit import drawn
+
+
+@pytest.fixture
+def fitted(rng):
+    a, y, groups, names = drawn(rng)
+    frame = pd.DataFrame(a, columns=["cost", "time", "comfort"])
+    model = su.ConditionalLogit().fit(frame, y, groups, alternatives=names)
+    return model, frame, y, groups, names
+
+
+def test_probabilities_are_those_of_each_set_alone(fitted):
+    model, frame, _, groups, names = fitted
+    p = model.predict_proba(frame, groups, alternatives=names)
+    rows = groups == 7
+    constants = dict(zip(model.alternatives_, model.constants_, strict=True))
+    z = frame[rows].to_numpy() @ model.coef_[:3] + [constants[n] for n in names[rows]]
+    np.testing.assert_allclose(p[rows], np.exp(z) / np.exp(z).sum(), rtol=1e-12)
+    np.testing.assert_allclose(model.decision_function(frame, alternatives=names)[rows], z)
+    alone = model.predict_proba(frame[rows], np.full(rows.sum(), "new"), alternatives=names[rows])
+    np.testing.assert_allclose(alone, p[rows], rtol=1e-12)
+    one = model.predict_proba(frame[:1], [5], alternatives=names[:1])
+    np.testing.assert_array_equal(one, [1.0])
+
+
+def test_an_offset_is_added(fitted):
+    model, frame, _, groups, names = fitted
+    dearer = frame.assign(cost=frame["cost"] + np.arange(len(frame)) % 2)
+    offset = model.coef_[0] * (np.arange(len(frame)) % 2)
+    np.testing.assert_allclose(
+        model.predict_proba(dearer, groups, alternatives=names),
+        model.predict_proba(frame, groups, alternatives=names, offset=offset),
+        rtol=1e-12,
+    )
+
+
+def test_one_row_of_each_set_is_predicted(fitted):
+    model, frame, y, groups, names = fitted
+    p = model.predict_proba(frame, groups, alternatives=names)
+    chosen = model.predict(frame, groups, alternatives=names)
+    np.testing.assert_array_equal(np.bincount(groups, chosen), 1)
+    np.testing.assert_array_equal(p[chosen], [p[groups == g].max() for g in range(120)])
+    share = model.score(frame, y, groups, alternatives=names)
+    assert share == pytest.approx(y[chosen].sum() / 120)
+    assert share > 0.4
+    shuffled = np.random.default_rng(0).permutation(len(y))
+    np.testing.assert_array_equal(
+        model.predict(frame.iloc[shuffled], groups[shuffled], alternatives=names[shuffled]),
+        chosen[shuffled],
+    )
+    level = su.ConditionalLogit().fit(frame, y, groups)
+    level.coef_ = np.zeros(3)
+    firsts = np.unique(groups, return_index=True)[1]  # the first of equals
+    np.testing.assert_array_equal(np.flatnonzero(level.predict(frame, groups)), firsts)
+
+
+def test_elasticities_are_derivatives_of_log_probabilities(fitted):
+    model, frame, _, groups, names = fitted
+    frame = frame + 3.0
+    found = model.elasticities(frame, groups, "time", alternatives=names)
+    step = 1e-6
+    for row in (0, 4, 77):
+        values = []
+        for sign in (1, -1):
+            moved = frame.copy()
+            moved.iloc[row, 1] *= 1 + sign * step
+            values.append(np.log(model.predict_proba(moved, groups, alternatives=names)))
+        slope = (values[0] - values[1]) / (2 * step)
+        assert found.own[row] == pytest.approx(slope[row], rel=1e-6)
+        others = np.flatnonzero((groups == groups[row]) & (np.arange(len(names)) != row))
+        np.testing.assert_allclose(slope[others], found.cross[row], rtol=1e-6)
+
+
+def test_the_table_of_elasticities_is_an_average_by_probability(fitted):
+    model, frame, _, groups, names = fitted
+    found = model.elasticities(frame, groups, 0, alternatives=names)
+    p = model.predict_proba(frame, groups, alternatives=names)
+    for i, of in enumerate(model.alternatives_):
+        for j, by in enumerate(model.alternatives_):
+            effect, weight = 0.0, 0.0
+            for g in range(120):
+                one = np.flatnonzero((groups == g) & (names == of))
+                two = np.flatnonzero((groups == g) & (names == by))
+                if len(one) and len(two):
+                    each = found.own[one[0]] if i == j else found.cross[two[0]]
+                    effect, weight = effect + p[one[0]] * each, weight + p[one[0]]
+            assert found.table[i, j] == pytest.approx(effect / weight, rel=1e-10)
+    plain = model.elasticities(frame, groups, "cost", alternatives=names)
+    np.testing.assert_array_equal(plain.table, found.table)
+    without = su.ConditionalLogit().fit(frame, fitted[2], groups)
+    assert without.elasticities(frame, groups, 0).table is None
+
+
+def test_willingness_to_pay_is_a_ratio_with_delta_errors(fitted):
+    model = fitted[0]
+    found = model.willingness_to_pay("cost", kind="robust")
+    assert found.names == model.names_[1:]
+    np.testing.assert_allclose(found.values, -model.coef_[1:] / model.coef_[0])
+    covariance, step = model.covariance("robust"), 1e-6
+
+    def ratio(b):
+        return -b[1:] / b[0]
+
+    jacobian = np.stack(
+        [
+            (ratio(model.coef_ + step * e) - ratio(model.coef_ - step * e)) / (2 * step)
+            for e in np.eye(len(model.coef_))
+        ],
+        axis=1,
+    )
+    errors = np.sqrt(np.diagonal(jacobian @ covariance @ jacobian.T))
+    np.testing.assert_allclose(found.standard_errors, errors, rtol=1e-6)
+    ends = found.confidence_intervals(0.9)
+    np.testing.assert_allclose(ends.mean(axis=1), found.values)
+    np.testing.assert_allclose(np.diff(ends)[:, 0], 2 * 1.6448536 * errors, rtol=1e-6)
+    assert "in units of cost" in str(found)
+    with pytest.raises(InputError, match="`level` must be below 1"):
+        found.confidence_intervals(95)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m, a, g, n: m.predict_proba(a, g), "pass `alternatives`"),
+        (
+            lambda m, a, g, n: m.predict_proba(a, g, alternatives=np.where(n == "bus", "buss", n)),
+            "alternative 'buss' in row .* Did you mean 'bus'",
+        ),
+        (lambda m, a, g, n: m.predict_proba(a, g[:3], alternatives=n), r"shape \(3,\), but X has"),
+        (
+            lambda m, a, g, n: m.predict_proba(a, g, alternatives=n, available=g != 4),
+            "no row is available in 1 sets; the first is set 4",
+        ),
+        (lambda m, a, g, n: m.elasticities(a, g, "costs"), "'costs'. Did you mean 'cost'"),
+        (lambda m, a, g, n: m.elasticities(a, g, 3), "there is no column 3: there are 3"),
+        (lambda m, a, g, n: m.willingness_to_pay("prize"), "there is no column 'prize'"),
+        (lambda m, a, g, n: m.score(a, [1.0], g, alternatives=n), r"y has shape \(1,\)"),
+    ],
+    ids=["missing", "unknown", "short", "empty", "near", "number", "price", "target"],
+)
+def test_bad_questions_get_a_sentence(call, sentence, fitted):
+    model, frame, _, groups, names = fitted
+    with pytest.raises(InputError, match=sentence):
+        call(model, frame, groups, names)
+
+
+def test_a_price_of_zero_pays_for_nothing(fitted):
+    model = fitted[0]
+    model.coef_ = np.where(np.arange(len(model.coef_)) == 0, 0.0, model.coef_)
+    with pytest.raises(InputError, match="'cost': it is zero"):
+        model.willingness_to_pay("cost")
