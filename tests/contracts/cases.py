@@ -10,20 +10,32 @@ import numpy as np
 from scipy import sparse
 
 import softunit as su
-from softunit.designs import DenseDesign, Design, ScaledDesign, SparseDesign
-from softunit.penalties import NoPenalty, Penalty, Ridge, ScoreRidge
+from softunit.designs import (
+    DenseDesign,
+    Design,
+    GroupedDesign,
+    JoinedDesign,
+    OneHotDesign,
+    ProportionalDesign,
+    ScaledDesign,
+    SparseDesign,
+)
+from softunit.penalties import ElasticNet, NoPenalty, Penalty, Ridge, ScoreRidge
 from softunit.solvers import (
     LBFGS,
     BlockCoordinate,
     GradientDescent,
     GradientRegularizedNewton,
     Newton,
+    ProximalNewton,
     SketchedNewton,
     Solver,
     ZerothOrder,
 )
 from softunit.units import (
+    AggregateSoftmax,
     CoshSquares,
+    CumulativeLogit,
     ExpSquares,
     GroupedSoftmax,
     LeverageScores,
@@ -36,6 +48,7 @@ from softunit.units import (
     TwoLayerSquares,
     Unit,
 )
+from softunit.units._ordered_terms import OrderedTerms
 
 Draw = Callable[[np.random.Generator, int], Any]
 
@@ -83,6 +96,17 @@ ROWS = 11  # of units that are made for so many
 GROUPS = np.array([7, 2, 7, 2, 2, 9, 7, 4, 4, 7, 2])  # in any order, one of them a single row
 
 
+def bag_shares(k: int) -> Draw:
+    """Shares of k classes, one of them zero, in each of the groups."""
+
+    def draw(rng: np.random.Generator, n: int) -> np.ndarray:
+        found = rng.dirichlet(np.ones(k), size=len(np.unique(GROUPS)))
+        found[0] = np.eye(k)[0]
+        return found
+
+    return draw
+
+
 def grouped_shares(rng: np.random.Generator, n: int) -> np.ndarray:
     """Amounts that are positive in every group."""
     return rng.gamma(1.0, size=n)
@@ -112,6 +136,21 @@ def apart(z: np.ndarray) -> np.ndarray:
     """Scores at least one apart from the shift, where leverage scores are not defined."""
     s = z - SHIFT
     return SHIFT + np.copysign(1.0 + np.abs(s), s)
+
+
+def rising(z: np.ndarray) -> np.ndarray:
+    """Cumulative logits in order, at least a half apart."""
+    return np.cumsum(np.column_stack([z[:, :1], 0.5 + np.abs(z[:, 1:])]), axis=1)
+
+
+def gaps(z: np.ndarray) -> np.ndarray:
+    """The first cumulative logit, then gaps of at least a half."""
+    return np.column_stack([z[:, :1], 0.5 + np.abs(z[:, 1:])])
+
+
+def far(z: np.ndarray) -> np.ndarray:
+    """Scores of at least a half: gaps, where a row holds one."""
+    return 0.5 + np.abs(z)
 
 
 def between(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -151,6 +190,17 @@ UNITS = [
     UnitCase("normalised-sinh", NormalisedSquares("sinh"), simplex, scores=np.abs),
     UnitCase("grouped-log", GroupedSoftmax(GROUPS), grouped_shares, rows=ROWS),
     UnitCase("grouped-squares", GroupedSoftmax(GROUPS, "squares"), anything, rows=ROWS),
+    UnitCase("aggregate-bag", AggregateSoftmax(GROUPS), bag_shares(3), columns=3, rows=ROWS),
+    UnitCase("aggregate-two", AggregateSoftmax(GROUPS), bag_shares(2), rows=ROWS),
+    UnitCase("aggregate-between", AggregateSoftmax(GROUPS, 0.4), bag_shares(3), 3, rows=ROWS),
+    UnitCase("aggregate-instance", AggregateSoftmax(GROUPS, 1.0), bag_shares(2), rows=ROWS),
+    UnitCase("cumulative-two", CumulativeLogit(), labels(2), columns=1),
+    UnitCase("cumulative-four", CumulativeLogit(), labels(4), columns=3, scores=rising),
+    UnitCase("cumulative-apart", CumulativeLogit(4, False, 0.25), labels(4), 3, scores=rising),
+    UnitCase("cumulative-differences", CumulativeLogit(4, True), labels(4), 3, scores=gaps),
+    UnitCase("differences-apart", CumulativeLogit(4, True, 0.25), labels(4), 3, scores=gaps),
+    UnitCase("ordered-terms", OrderedTerms(), labels(3), scores=far),
+    UnitCase("ordered-terms-apart", OrderedTerms(0.25), labels(3), scores=far),
     UnitCase("leverage-scores", projected(SHIFT), between, rows=ROWS, scores=apart),
     *(
         UnitCase(
@@ -186,6 +236,37 @@ def _scale(inner: Design, d: int) -> ScaledDesign:
     return ScaledDesign(inner, intercept=True, centre=np.arange(d), scale=1 + np.arange(d))
 
 
+MEMBER = np.array([0, 0, -1, 1, 2, 2, -1, 0])  # of eight rows, repeated
+UP, DOWN = np.array([1, 0, 1, 2, -1, 0, 2, 2]), np.array([-1, -1, 0, -1, -1, 1, 1, 2])
+
+
+def _proportional(a: np.ndarray) -> ProportionalDesign:
+    member, up, down = (np.resize(index, len(a)) for index in (MEMBER, UP, DOWN))
+    return ProportionalDesign(DenseDesign(a), np.minimum(member, len(a) - 1), up, down, 3)
+
+
+def _long(a: np.ndarray) -> np.ndarray:
+    """The rows of a proportional design, one by one."""
+    member, up, down = (np.resize(index, len(a)) for index in (MEMBER, UP, DOWN))
+    inner, level = np.vstack([-a, 0 * a[:1]]), np.eye(4)[:, :3]  # index -1 finds the row of zeros
+    where = np.where(member < 0, len(a), np.minimum(member, len(a) - 1))
+    return np.column_stack([inner[where], level[up] - level[down]])
+
+
+def _moved(a: np.ndarray) -> np.ndarray:
+    """A number for each column, none of them zero."""
+    return 1.0 + np.arange(a.shape[1])
+
+
+def _codes(a: np.ndarray) -> np.ndarray:
+    """Codes -1 to 2, made of the signs of the entries."""
+    return (a > 0).sum(axis=1) % 4 - 1
+
+
+def _one_hot(a: np.ndarray) -> np.ndarray:
+    return np.eye(4)[_codes(a)][:, :3]
+
+
 DESIGNS = [
     DesignCase("dense-c", DenseDesign, DenseDesign),
     DesignCase("dense-f", DenseDesign, lambda a: DenseDesign(np.asfortranarray(a))),
@@ -211,6 +292,26 @@ DESIGNS = [
         lambda a: _scale(SparseDesign(sparse.csr_matrix(a)), a.shape[1]),
         _scaled,
     ),
+    DesignCase(
+        "grouped-dense",
+        GroupedDesign,
+        lambda a: GroupedDesign(DenseDesign(a), centre=_moved(a), scale=_moved(a)),
+        lambda a: (a - _moved(a)) / _moved(a),
+    ),
+    DesignCase(
+        "grouped-sparse",
+        GroupedDesign,
+        lambda a: GroupedDesign(SparseDesign(sparse.csr_matrix(a)), scale=_moved(a)),
+        lambda a: a / _moved(a),
+    ),
+    DesignCase(
+        "joined",
+        JoinedDesign,
+        lambda a: JoinedDesign(DenseDesign(a), SparseDesign(sparse.csr_matrix(2 * a[:, ::-1]))),
+        lambda a: np.hstack([a, 2 * a[:, ::-1]]),
+    ),
+    DesignCase("one-hot", OneHotDesign, lambda a: OneHotDesign(_codes(a), 3), _one_hot),
+    DesignCase("proportional", ProportionalDesign, _proportional, _long),
     DesignCase(
         "intercept-sparse",
         ScaledDesign,
@@ -239,6 +340,8 @@ PENALTIES = [
     PenaltyCase("ridge", Ridge(0.3)),
     PenaltyCase("ridge-free-column", Ridge(np.array([0.3, 0.0, 0.1]))),
     PenaltyCase("score-ridge", ScoreRidge(0.7)),
+    # Its smooth side; kinks have checks of their own (test_elastic_net.py).
+    PenaltyCase("elastic-net-smooth", ElasticNet(0.3, 0.0)),
 ]
 
 
@@ -264,6 +367,7 @@ SOLVERS = [
     SolverCase("gradient-regularized-newton", GradientRegularizedNewton()),
     SolverCase("gradient-regularized-gauss-newton", GradientRegularizedNewton(kind="gauss_newton")),
     SolverCase("sketched-newton", SketchedNewton()),
+    SolverCase("proximal-newton", ProximalNewton()),
     SolverCase("lbfgs", LBFGS(), max_iter=400),
     SolverCase("gradient-descent", GradientDescent(), tol=1e-6, max_iter=4000),
     SolverCase("block-coordinate", BlockCoordinate(size=2), max_iter=200),
