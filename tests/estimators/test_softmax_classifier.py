@@ -302,14 +302,16 @@ def test_shares_of_zero_and_one_and_offsets_separate_too(rng):
 def test_ordered_classes_in_one_column_are_told_apart_but_not_by_a_hyperplane():
     x = np.linspace(0, 3, 90)[:, None]
     y = np.array(["lo", "mid", "hi"])[(x[:, 0] // 1.0001).astype(int)]
-    with pytest.warns(SeparationWarning, match="linear scores tell the classes 'hi', 'lo', 'mid'"):
+    with pytest.warns(SeparationWarning, match="column 'x0' tell the classes 'hi', 'lo', 'mid'"):
         su.SoftmaxClassifier(C=np.inf).fit(x, y)
 
 
 def test_quasi_separable_classes_are_not_passed_off_as_fitted():
     x = np.repeat([-1.0, 0.0, 1.0], 20)[:, None]
     y = np.concatenate([np.zeros(20), np.tile([0, 1], 10), np.ones(20)]).astype(int)
-    with pytest.warns(SeparationWarning, match="no optimum is proved to exist"):
+    with pytest.warns(
+        SeparationWarning, match="quasi-separable: as the coefficient of column 'x0'"
+    ):
         su.SoftmaxClassifier(C=np.inf).fit(x, y)
 
 

@@ -11,7 +11,7 @@ from softunit._numeric import EPS
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import Design, ScaledDesign
 from softunit.errors import InputError
-from softunit.penalties import Ridge
+from softunit.penalties import ElasticNet, Penalty, Ridge
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.spectrum import Metric, clearly_independent
 
@@ -69,6 +69,36 @@ def scaled_ridge(design: ScaledDesign, strength: float) -> Ridge:
     if strength > 0:
         each[np.isinf(design.scale)] = 1.0
     return Ridge(np.append(each, 0.0) if design.intercept else each)
+
+
+def scaled_elastic_net(
+    design: ScaledDesign, strength: float, *, l1_ratio: float, grouped: bool = False
+) -> tuple[Penalty, ...]:
+    """Return the penalties on the scaled columns that are an elastic net on the input's own.
+
+    ::
+
+        strength * (l1_ratio * |w|_1 + (1 - l1_ratio) / 2 * |w|^2),  w = x / scale
+
+    The l1 part of a column is divided by its scale, and the ridge by its square. Silenced columns
+    are held, an intercept stays free. Without an l1 part it is `scaled_ridge`.
+
+    Parameters
+    ----------
+    design : ScaledDesign
+    strength : float
+    l1_ratio : float
+        0 to 1.
+    grouped : bool, default False
+        Whether |w|_1 is the sum of the 2-norms of the rows of w.
+    """
+    ridge = scaled_ridge(design, (1.0 - l1_ratio) * strength)
+    if l1_ratio == 0 or strength == 0:
+        return (ridge,)
+    each = l1_ratio * strength / design.scale
+    each[np.isinf(design.scale)] = 1.0
+    every = np.append(each, 0.0) if design.intercept else each
+    return ElasticNet(every, l1_ratio=1.0, group=grouped), ridge
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def settled(
     *,
     share: float = SETTLED,
     gap: Callable[[Array], float] = lambda x: 0.0,
+    cheap: bool = False,
 ) -> Solution:
     """Return the end of a Newton run, continued while its value still promises to fall.
 
@@ -44,9 +45,11 @@ def settled(
     gap : callable, default none
         x -> a bound on the value above the optimum. Solvers other than Newton, whose promise rests
         on an approximate Hessian, go on where it is more than DOUBTFUL of the value.
+    cheap : bool, default False
+        Whether a further step costs as little as Newton's, whoever makes it.
     """
     best, tol = _tried(first, run, max_iter), first.tol
-    newton = first.solver == "Newton"
+    newton = cheap or first.solver == "Newton"
     share = share if newton else max(share, SAMPLED)
 
     def unsettled(solution: Solution) -> bool:
@@ -95,7 +98,7 @@ def promised_decrease(solution: Solution) -> float:
         return 0.0
     ratio = last.gradient_norm / before.gradient_norm
     promised = 0.5 * last.decrement * ratio**2 if last.decrement > 0 else 0.0
-    if solution.solver == "Newton":
+    if solution.solver in ("Newton", "ProximalNewton"):  # whose steps are no steady descent
         return promised
     return max(promised, _steadily_left(solution.history))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,14 +13,19 @@ from sklearn.utils import check_random_state
 from softunit._checks import check_count
 from softunit._numeric import EPS, as_columns
 from softunit._typing import Array, Vector
+from softunit.certificate import Certificate, certify
 from softunit.designs import ScaledDesign, as_design
 from softunit.errors import InputError
-from softunit.estimators._conditioning import conditioned, least_norm_point, scaled_ridge
+from softunit.estimators._conditioning import (
+    conditioned,
+    least_norm_point,
+    scaled_elastic_net,
+)
 from softunit.estimators._continued import SETTLED, joined, settled
 from softunit.estimators._data import ClassTarget
-from softunit.estimators._separation import separation_sentence
-from softunit.problem import Problem
+from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import Callback, Interrupt, minimize
+from softunit.separation import examine
 from softunit.solution import Solution, Status
 from softunit.solvers import Newton, SketchedNewton, Solver
 from softunit.solvers.auto import resolve_solver
@@ -48,6 +54,8 @@ def class_problem(
     C: float,
     intercept: bool,
     offset: Any = None,
+    l1_ratio: float = 0.0,
+    grouped: bool = False,
 ) -> Problem:
     """Return the mean objective in scaled columns.
 
@@ -60,6 +68,10 @@ def class_problem(
     C : float
     intercept : bool
     offset : array_like or None, default None
+    l1_ratio : float, default 0.0
+        Share of l1 in the penalty.
+    grouped : bool, default False
+        Whether l1 takes the norms of a column's coefficients over the classes.
     """
     k = classes.n_classes
     ridge = mean_ridge(C, float(x.shape[0] if weights is None else weights.sum()))
@@ -68,10 +80,10 @@ def class_problem(
         as_design(x),
         intercept=intercept,
         centre=intercept,
-        ridge=ridge * k * k / (k - 1),
+        ridge=(1.0 - l1_ratio) * ridge * k * k / (k - 1),
         weights=weights,
     )
-    penalty = scaled_ridge(design, ridge)
+    penalty = scaled_elastic_net(design, ridge, l1_ratio=l1_ratio, grouped=grouped)
     return Problem(design, Multinomial(k), classes.target, penalty, weights=weights, offset=offset)
 
 
@@ -86,6 +98,9 @@ class Bases:
     weights : ndarray of shape (n,) or None
     Cs : ndarray of shape (m,)
     intercept : bool
+    ratios : ndarray of shape (r,)
+        Shares of l1.
+    grouped : bool
     """
 
     x: Any
@@ -93,6 +108,8 @@ class Bases:
     weights: Vector | None
     Cs: Array
     intercept: bool
+    ratios: Array = field(default_factory=lambda: np.zeros(1))
+    grouped: bool = False
     made: dict[bool, Problem] = field(default_factory=dict)
 
     def of(self, *, free: bool) -> Problem:
@@ -108,12 +125,20 @@ class Bases:
             )
         return self.made[free]
 
+    def penalised(self, problem: Problem, C: float, ratio: float) -> Problem:
+        """Return a problem of these columns with the penalty of a C and a share of l1."""
+        return at_strength(problem, C, l1_ratio=ratio, grouped=self.grouped)
 
-def at_strength(problem: Problem, C: float) -> Problem:
-    """Return the problem with the ridge that belongs to C."""
-    design = problem.design
+
+def at_strength(
+    problem: Problem, C: float, *, l1_ratio: float = 0.0, grouped: bool = False
+) -> Problem:
+    """Return the problem with the penalty that belongs to C."""
+    design, strength = problem.design, mean_ridge(C, problem.mass)
     assert isinstance(design, ScaledDesign)
-    return problem.derived(penalty=scaled_ridge(design, mean_ridge(C, problem.mass)))
+    return problem.derived(
+        penalty=scaled_elastic_net(design, strength, l1_ratio=l1_ratio, grouped=grouped)
+    )
 
 
 def without_constant(x: Array) -> Array:
@@ -125,6 +150,35 @@ def without_constant(x: Array) -> Array:
         return x
     mean = x.mean(axis=1, keepdims=True)
     return x if np.abs(mean).max() <= 8 * EPS * np.abs(x).max() else x - mean
+
+
+def without_gauge(problem: Problem, x: Array) -> Array:
+    """Return an x like it, one chosen among those whose constants across the classes are open.
+
+    1. With l1 alone, a row with as many entries above zero as below keeps |x_j|_1 when a constant
+    is added: it moves until an entry is zero, the way that leaves its sum nearer to zero.  2.
+    Intercepts, in the input's columns, sum to zero. Without l1 this is `without_constant`.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of a `ScaledDesign`.
+    x : ndarray of shape (d,) or (d, K)
+    """
+    lasso, design = problem.lasso, problem.design
+    if lasso is None or x.ndim == 1:
+        return without_constant(x)
+    assert isinstance(design, ScaledDesign)
+    x = x.copy()
+    held = slice(0, len(design.scale))
+    if not lasso.group and not problem.ridge[held].any():  # 1.
+        ordered, k = np.sort(x[held], axis=1), x.shape[1]
+        low, high, mean = ordered[:, (k - 1) // 2], ordered[:, k // 2], x[held].mean(axis=1)
+        nearer = np.where(np.abs(mean - low) <= np.abs(mean - high), low, high)
+        x[held] -= np.where(low * high < 0, nearer, 0.0)[:, None]
+    if design.intercept:  # 2.
+        x[-1] -= design.to_input(x)[-1].mean()
+    return x
 
 
 @dataclass(frozen=True)
@@ -169,7 +223,12 @@ class Settings:
         if self.solver != "auto":
             return solution
         solution = settled(
-            solution, run, self.max_iter, share=self.share, gap=lambda x: ridge_gap(problem, x)
+            solution,
+            run,
+            self.max_iter,
+            share=self.share,
+            gap=lambda x: ridge_gap(problem, x),
+            cheap=problem.lasso is not None and problem.size <= FORM_LIMIT,
         )
         stuck = solution.status in (Status.ROUNDING, Status.NO_DESCENT)
         if not stuck or solution.solver != "SketchedNewton":
@@ -190,9 +249,11 @@ class Settings:
 def ridge_gap(problem: Problem, x: Array) -> float:
     """Return |g|^2 / (2 ridge) over the rows of x that ridge holds; 0 where it holds none.
 
-    No pass over the rows at a point that has just been evaluated.
+    With l1 g is the subgradient of least norm. No pass over the rows at a point that has just been
+    evaluated.
     """
-    g = as_columns(problem.evaluate(x).gradient)
+    gradient, lasso = problem.evaluate(x).gradient, problem.lasso
+    g = as_columns(gradient if lasso is None else lasso.least_subgradient(x, gradient))
     held = problem.ridge > 0
     with np.errstate(over="ignore"):
         return 0.5 * float((g[held] ** 2 / problem.ridge[held, None]).sum())
@@ -218,22 +279,35 @@ class End:
     Attributes
     ----------
     x : ndarray of shape (d,) or (d, K)
-        In the scaled columns; sums to zero over the classes.
+        In the scaled columns; its constants across the classes are those of `without_gauge`.
     status : Status
     separation : str
         A sentence on the classes that are separable where there is no ridge; mostly empty.
     collinear : bool
         Whether other points score like x where there is no ridge; x has the least norm.
+    certificate : Certificate or None
+        Of x, where it has been made.
+    unsettled : str
+        A sentence on why it is not known whether the classes are separable; mostly empty.
     """
 
     x: Array
     status: Status
     separation: str = ""
     collinear: bool = False
+    certificate: Certificate | None = None
+    unsettled: str = ""
 
     @classmethod
     def of(
-        cls, problem: Problem, solution: Solution, classes: ClassTarget, *, free: bool, tol: float
+        cls,
+        problem: Problem,
+        solution: Solution,
+        classes: ClassTarget,
+        *,
+        free: bool,
+        tol: float,
+        names: Sequence[str] | None = None,
     ) -> End:
         """Return where a run ended, after a look at what the absence of ridge leaves open.
 
@@ -245,12 +319,18 @@ class End:
         free : bool
             Whether C is infinite.
         tol : float
+        names : sequence of str or None, default None
+            Of the columns.
         """
-        x = without_constant(solution.x)
+        x = without_gauge(problem, solution.x)
         if not free:
             return cls(x, solution.status)
-        separation = separation_sentence(problem, x, classes)
-        if separation:
-            return cls(x, Status.SEPARABLE, separation)
-        x, null = least_norm_point(problem, x, tol)
-        return cls(np.asarray(x), solution.status, "", null)
+        certificate = certify(problem, x)
+        told = classes.classes.tolist()
+        found = examine(problem, x, names=names, outcomes=told, certificate=certificate)
+        if found.separation is not None:
+            return cls(x, Status.SEPARABLE, found.sentence, certificate=certificate)
+        moved, null = least_norm_point(problem, x, tol)
+        if np.abs(moved - x).max() > 64 * EPS * np.abs(x).max():
+            return cls(np.asarray(moved), solution.status, "", null, unsettled=found.sentence)
+        return cls(x, solution.status, "", null, certificate, found.sentence)

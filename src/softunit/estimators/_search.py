@@ -1,4 +1,4 @@
-"""A path of C over all folds: one design, and every fit starts where the last ones lead."""
+"""Paths of C over all folds: one design, and every fit starts where the last ones lead."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from softunit._progress import Watch
 from softunit._typing import Array, Matrix, Vector
 from softunit.certificate import at_optimum, certify
 from softunit.estimators._folds import Split
-from softunit.estimators._objective import Bases, End, Settings, at_strength
+from softunit.estimators._objective import Bases, End, Settings
 from softunit.estimators._scoring import Judge
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solution import Record, Solution, Status
 
-Twin = Callable[[Problem, Array, float], Any]
-"""From a problem, a point of it and its C to a fitted classifier."""
+Twin = Callable[[Problem, Array, float, float], Any]
+"""From a problem, a point of it, its C and its share of l1 to a fitted classifier."""
 
 LARGEST_RATIO = 2.0  # of a predicted move to the last one
 
@@ -47,8 +47,9 @@ class Fold:
     def predicted(self, leader: Fold | None, ratio: float) -> Array:
         """Return where the next fit should begin.
 
-        Without a leader the last move is made again, by as much shorter or longer as it was than
-        the one before. With a leader, which has made its move, its own, and what this fold's last
+        With l1 that is where it is: what is zero shall stay so until it must not. Else, without a
+        leader, the last move is made again, by as much shorter or longer as it was than
+        the one before; with a leader, which has made its move, its own, and what this fold's last
         move had besides the leader's.
 
         Parameters
@@ -57,6 +58,8 @@ class Fold:
         ratio : float
             Step of log C over the last step; 0 where there is none.
         """
+        if self.problem.lasso is not None:
+            return self.x
         if leader is None:
             if self.move is None or self.earlier is None:
                 return self.x
@@ -96,32 +99,36 @@ class Scored:
     Attributes
     ----------
     index : int
-        In `Cs`.
+        In the flattened pairs of a share of l1 and a C.
     score : float
+    C : float
     x : ndarray of shape (d,) or (d, K)
         In the input's columns; the mean over the folds where they are together.
     """
 
     index: int
     score: float
+    C: float
     x: Array
 
-    def worse_than(self, score: float) -> bool:
-        """Return whether a score is a number, and better than this one or the first."""
-        return not math.isnan(score) and (self is NOTHING or score > self.score)
+    def worse_than(self, score: float, C: float) -> bool:
+        """Return whether a score is a number, and the first, better, or as good at a smaller C."""
+        if math.isnan(score) or self is NOTHING:
+            return not math.isnan(score)
+        return score > self.score or (score == self.score and C < self.C)
 
 
-NOTHING = Scored(-1, math.nan, np.empty(0))
+NOTHING = Scored(-1, math.nan, math.nan, np.empty(0))
 
 
 @dataclass
 class PathSearch:
     """Fits and scores of every C on every fold.
 
-    1. C ascends, as strong ridge is easy and near zero; all folds are done with one C before the
-    next.  2. Each fit begins where moves so far lead.  3. The held-out rows are scored.  4. A C
-    counts once all its folds are scored, so that an interrupt leaves a whole answer; among equals
-    the smallest C wins.
+    1. For each share of l1 in turn C ascends, as strong penalties are easy and near zero; all
+    folds are done with one C before the next.  2. Each fit begins where moves so far lead.  3. The
+    held-out rows are scored.  4. A C counts once all its folds are scored, so that an interrupt
+    leaves a whole answer; among equals the smallest C wins, and then the first share of l1.
 
     Attributes
     ----------
@@ -131,7 +138,7 @@ class PathSearch:
     judge : Judge
     watch : callable
     twin : callable
-    scores, n_iter : ndarray of shape (folds, m)
+    scores, n_iter : ndarray of shape (folds, r, m)
         NaN and 0 where the search has not been.
     best : Scored
     each : list of Scored
@@ -157,19 +164,20 @@ class PathSearch:
     interrupted: bool = False
 
     def __post_init__(self) -> None:
-        shape = (len(self.splits), len(self.bases.Cs))
+        shape = (len(self.splits), len(self.bases.ratios), len(self.bases.Cs))
         self.each = [NOTHING] * len(self.splits)
         self.scores, self.n_iter = np.full(shape, np.nan), np.zeros(shape, dtype=np.int32)
 
     def run(self) -> None:
-        """Walk the path; what has been reached stays when an interrupt ends it."""
+        """Walk the paths; what has been reached stays when an interrupt ends it."""
         try:
-            self._walk()
+            for row, ratio in enumerate(self.bases.ratios):
+                self._walk(row, float(ratio))
         except KeyboardInterrupt:
             self.interrupted = True
             raise
 
-    def _walk(self) -> None:
+    def _walk(self, row: int, share: float) -> None:
         order = np.argsort(self.bases.Cs, kind="stable")  # 1.
         logs = np.log(self.bases.Cs[order])
         folds: list[Fold] = []
@@ -181,23 +189,27 @@ class PathSearch:
             scores = np.full(len(folds), np.nan)
             for number, fold in enumerate(folds):
                 where = f"fold {number + 1}/{len(folds)}, C {place + 1}/{len(order)} ({C:.0e})"
-                done = place * len(folds) + number
+                if len(self.bases.ratios) > 1:
+                    where += f", l1_ratio {share:g}"
+                done = (row * len(order) + place) * len(folds) + number
+                fold.problem = self.bases.penalised(fold.problem, C, share)
                 start = fold.predicted(folds[0] if number else None, ratio)  # 2.
-                fold.problem = at_strength(fold.problem, C)
                 end = self._fit(fold.problem, start, where, done)
-                self.n_iter[number, index] = end.n_iter
+                self.n_iter[number, row, index] = end.n_iter
                 fold.advance(self._examined(fold.problem, end, C, number + 1))
-                scores[number] = self._score(fold, C)  # 3.
-            self._count(int(index), scores, folds)  # 4.
+                scores[number] = self._score(fold, C, share)  # 3.
+            self._count((row, int(index)), scores, folds)  # 4.
 
     def shortfall(self) -> str:
         """Return a sentence on what the search has left undone, or an empty string."""
         said = []
         scored = int((~np.isnan(self.scores)).all(axis=0).sum())
         if self.interrupted:
+            every = self.scores[0].size
+            what = "values of C" if len(self.bases.ratios) == 1 else "pairs of l1_ratio and C"
             said.append(
-                f"The search was interrupted (Ctrl-C) after {scored} of {len(self.bases.Cs)} values"
-                " of C; the best of these is taken."
+                f"The search was interrupted (Ctrl-C) after {scored} of {every} {what}; the best of"
+                " these is taken."
             )
         if self.failures:
             worst = max(self.failures, key=lambda f: (f.gap, f.solution.gradient_norm))
@@ -242,21 +254,26 @@ class PathSearch:
                 self.failures.append(Failure(C, number, solution, certificate.gap_bound))
         return end.x
 
-    def _score(self, fold: Fold, C: float) -> float:
+    def _score(self, fold: Fold, C: float, share: float) -> float:
         problem = fold.problem
         rows = fold.split.test
-        return self.judge.score(problem, fold.x, rows, lambda x: self.twin(problem, x, C))
+        return self.judge.score(problem, fold.x, rows, lambda x: self.twin(problem, x, C, share))
 
-    def _count(self, index: int, scores: Vector, folds: list[Fold]) -> None:
+    def _count(self, pair: tuple[int, int], scores: Vector, folds: list[Fold]) -> None:
         """Enter the scores of one C, and keep the coefficients where they are the best so far."""
-        self.scores[:, index] = scores
+        self.scores[:, *pair] = scores
+        C, index = float(self.bases.Cs[pair[1]]), pair[0] * len(self.bases.Cs) + pair[1]
         points = [fold.problem.design.to_input(fold.x) for fold in folds]
         for number, score in enumerate(scores):
-            if self.each[number].worse_than(score):
-                self.each[number] = Scored(index, float(score), points[number])
+            if self.each[number].worse_than(score, C):
+                self.each[number] = Scored(index, float(score), C, points[number])
         mean = float(scores.mean())
-        if self.best.worse_than(mean):
-            self.best = Scored(index, mean, np.mean(points, axis=0))
+        if self.best.worse_than(mean, C):
+            self.best = Scored(index, mean, C, np.mean(points, axis=0))
+
+    def settings_of(self, scored: Scored) -> tuple[float, float]:
+        """Return the C and the share of l1 of a best one."""
+        return scored.C, float(self.bases.ratios[scored.index // len(self.bases.Cs)])
 
 
 def _step_ratio(logs: Vector) -> float:

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from softunit._typing import Array
 from softunit.certificate import Certificate, Effort, at_optimum, certify
-from softunit.errors import NotUniqueWarning, SeparationWarning, warn
+from softunit.errors import AllZeroWarning, NotUniqueWarning, SeparationWarning, warn
+from softunit.estimators._class_inference import ClassInference, column_names
 from softunit.estimators._data import (
     ClassTarget,
     checked_row_weights,
@@ -23,20 +24,29 @@ from softunit.estimators._data import (
 )
 from softunit.estimators._objective import End, Settings, class_problem, seed_of
 from softunit.estimators._prediction import SoftmaxPrediction
-from softunit.estimators._separation import UNPROVED
+from softunit.estimators._sparsity import all_zero_sentence
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import Interrupt
+from softunit.separation import unidentified
+from softunit.separation.words import NAMED
 from softunit.solution import Solution, Status
 from softunit.solvers import Solver
 
 NOT_UNIQUE = (
-    "the optimum is not unique: columns of X are collinear (or constant) and C is infinite, so that"
-    " some directions of the coefficients change no score. The coefficients of least norm are"
-    " returned; use a finite C, or drop columns."
+    "the optimum is not unique where C is infinite: {which}, so that some directions of the"
+    " coefficients change no score. The coefficients of least norm are returned; use a finite C, or"
+    " drop columns."
+)
+COLLINEAR = "columns of X are collinear (or constant)"
+
+UNPROVED = (
+    "no direction of the coefficients separates the classes, but without ridge no bound on the"
+    " distance to the optimum is proved: the classes overlap little, or columns are nearly"
+    " collinear. Use a finite C, or look at columns whose coefficients are large."
 )
 
 
-class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
+class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstimator):
     """Coefficients with a certificate, kept and handed on."""
 
     tol: float
@@ -45,6 +55,7 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
     max_iter: int
     class_weight: Any
     random_state: Any
+    grouped: bool
     keyboard_interrupt: Interrupt
     solution_: Solution
     certificate_: Certificate
@@ -52,6 +63,11 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
     @property
     def _strength(self) -> float:
         """The C of the coefficients."""
+        raise NotImplementedError
+
+    @property
+    def _ratio(self) -> float:
+        """The share of l1 in their penalty."""
         raise NotImplementedError
 
     @property
@@ -71,7 +87,14 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
         )
         intercept = bool(self.fit_intercept)
         return class_problem(
-            x, classes, weights, C=self._strength, intercept=intercept, offset=offset
+            x,
+            classes,
+            weights,
+            C=self._strength,
+            intercept=intercept,
+            offset=offset,
+            l1_ratio=self._ratio,
+            grouped=bool(self.grouped),
         )
 
     def _keep(
@@ -87,24 +110,30 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
         What `others` says of fits besides this one goes into the same warning.
         """
         free = math.isinf(self._strength)
-        end = End.of(problem, solution, classes, free=free, tol=self.tol)
+        names = column_names(self)
+        end = End.of(problem, solution, classes, free=free, tol=self.tol, names=names)
         x, status = end.x, end.status
+        self._separated = end.separation
         for name, value in self._fitted(problem, x, dtype, classes).items():
             setattr(self, name, value)
         if dtype != np.float64:
             x = problem.design.from_input(self._coefficients())  # what is stored is certified
         effort: Effort = "full" if free or status is Status.ROUNDING else "quick"
-        certificate = certify(problem, x, effort=effort)
+        certificate = end.certificate if dtype == np.float64 else None
+        certificate = certificate or certify(problem, x, effort=effort)
         if status is Status.ROUNDING and at_optimum(certificate):
             status = Status.PROVED
         unique = False if end.collinear else certificate.unique
         self.certificate_ = dataclasses.replace(certificate, unique=unique)
         self.solution_ = dataclasses.replace(solution, x=problem.design.to_input(x), status=status)
-        self._warn(end.separation, others)
+        self._warn(problem, end, others)
+        if problem.lasso is not None and not self.coef_.any():
+            warn(all_zero_sentence(problem, x, self._strength), AllZeroWarning)
 
-    def _warn(self, separation: str, others: str) -> None:
+    def _warn(self, problem: Problem, end: End, others: str) -> None:
         """Warn of whatever a user would want to know before the coefficients are used."""
         certificate, free = self.certificate_, math.isinf(self._strength)
+        separation = end.separation
         said = [] if separation or self.solution_.converged else [self.solution_.message]
         if said:
             said.append(distance_sentence(certificate))
@@ -112,13 +141,15 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
             said.append(others)
         if separation:
             warn(separation, SeparationWarning)
-        elif certificate.unique is False:
-            warn(NOT_UNIQUE, NotUniqueWarning)
+        elif certificate.unique is False and free:
+            found = unidentified(problem, column_names(self))
+            which = "; ".join(one.sentence for one in found[:NAMED]) if found else COLLINEAR
+            warn(NOT_UNIQUE.format(which=which), NotUniqueWarning)
         if said:
             warn(" ".join(said), ConvergenceWarning)
         unproved = free and certificate.gap_bound == math.inf and self.coef_.size <= FORM_LIMIT
         if unproved and not (said or separation):
-            warn(UNPROVED, SeparationWarning)
+            warn(end.unsettled or UNPROVED, SeparationWarning)
 
     def _fitted(
         self, problem: Problem, x: Array, dtype: Any, classes: ClassTarget
@@ -161,12 +192,15 @@ class SoftmaxModel(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
     def to_sklearn(self) -> Any:
         """Return a fitted `sklearn.linear_model.LogisticRegression`, for ONNX and skops exporters.
 
-        A fit with an offset loses it, as `LogisticRegression` has none.
+        A fit with an offset loses it, and one with groups its grouping, as `LogisticRegression`
+        has neither.
         """
         from sklearn.linear_model import LogisticRegression
 
         check_is_fitted(self)
+        sparse = {"l1_ratio": self._ratio, "solver": "saga"} if self._ratio > 0 else {}
         twin = LogisticRegression(
+            **sparse,
             C=self._strength,
             tol=self.tol,
             fit_intercept=self.fit_intercept,

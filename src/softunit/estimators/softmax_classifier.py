@@ -12,6 +12,7 @@ from softunit.estimators._callbacks import CallbackSupportMixin, FitTasks, with_
 from softunit.estimators._data import checked_classes, checked_x
 from softunit.estimators._objective import without_constant
 from softunit.estimators._softmax_model import SoftmaxModel
+from softunit.estimators._sparsity import check_l1
 from softunit.run import Interrupt, check_interrupt
 from softunit.solvers import Solver
 from softunit.solvers.auto import check_solver
@@ -22,7 +23,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
 
     The objective is scikit-learn's::
 
-        C * sum_i s_i loss_i + 1/2 |W|^2
+        C * sum_i s_i loss_i + l1_ratio |W|_1 + (1 - l1_ratio)/2 |W|^2
 
     with log loss, an unpenalised intercept, row weights s (times class weights) and, for two
     classes, one column of scores. It is solved in the mean form, divided by C * sum(s).
@@ -30,16 +31,17 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     Parameters
     ----------
     C : float, default 1.0
-        Inverse strength of the ridge; `numpy.inf` means none.
+        Inverse strength of the penalty; `numpy.inf` means none.
     tol : float, default 1e-6
         Largest entry of the gradient of the mean objective, in the input's columns, at which the
-        fit has converged.
+        fit has converged; with l1 of the subgradient of least norm.
     fit_intercept : bool, default True
         Whether scores have an intercept; it carries no penalty.
     solver : str or Solver, default "auto"
         "auto", "newton", "newton-cholesky", "newton-cg", "sketched-newton", "lbfgs",
-        "gradient-descent", "gradient-regularized-newton", or a solver of `softunit.solvers`. "auto"
-        takes Newton's method on small problems and `SketchedNewton` beyond.
+        "gradient-descent", "gradient-regularized-newton", "proximal-newton", or a solver of
+        `softunit.solvers`. "auto" takes Newton's method on small problems, `SketchedNewton`
+        beyond, and `ProximalNewton` with l1, which the others do not bear.
     max_iter : int, default 200
         Iterations after which the fit ends with a `ConvergenceWarning`.
     class_weight : dict, "balanced" or None, default None
@@ -53,13 +55,20 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     keyboard_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does during the iterations: raise, or end the fit at the best point so far,
         certified, with a `ConvergenceWarning`.
+    l1_ratio : float, default 0.0
+        Share of l1 in the penalty, 0 to 1: above zero coefficients can be zero exactly, and with 1
+        there is no ridge.
+    grouped : bool, default False
+        Whether l1 takes, in place of |W|_1, the sum over columns j of |W_:j|, the 2-norm over the
+        classes: a column is then kept or dropped for all classes at once.
 
     Attributes
     ----------
     coef_ : ndarray of shape (1, d) or (K, d)
-        Coefficients W in the dtype of X; with several classes they sum to zero over the classes.
+        Coefficients W in the dtype of X; with several classes they sum to zero over the classes,
+        except with l1 and without groups.
     intercept_ : ndarray of shape (1,) or (K,)
-        Likewise; zeros without an intercept.
+        They sum to zero over several classes; zeros without an intercept.
     classes_ : ndarray of shape (K,)
         Labels in sorted order; for shares the names of the columns, or 0 to K - 1.
     n_iter_ : ndarray of shape (1,)
@@ -79,6 +88,9 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     of itself (tol / 10,000 where Newton's steps are cheap): where the optimal value is tiny, a
     small gradient can be far from it. Columns are centred and scaled inside, a change of
     variables. Without ridge and with collinear columns the coefficients of least norm are returned.
+    With l1 a constant added to a column's coefficients over an even number of classes may change
+    nothing; then one is chosen that makes a coefficient zero. `l1_min_c` gives the C at which the
+    first coefficient enters, `softmax_path` the coefficients along C.
     """
 
     def __init__(
@@ -94,6 +106,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         random_state: Any = None,
         verbose: int = 0,
         keyboard_interrupt: Interrupt = "raise",
+        l1_ratio: float = 0.0,
+        grouped: bool = False,
     ) -> None:
         self.C = C
         self.tol = tol
@@ -105,6 +119,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         self.random_state = random_state
         self.verbose = verbose
         self.keyboard_interrupt = keyboard_interrupt
+        self.l1_ratio = l1_ratio
+        self.grouped = grouped
 
     @with_callbacks  # type: ignore[untyped-decorator, unused-ignore]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
@@ -125,8 +141,9 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         -------
         SoftmaxClassifier
             Itself, fitted. A fit that has not converged warns with `ConvergenceWarning`,
-            separable classes without ridge with `SeparationWarning`, and collinear columns
-            without ridge with `NotUniqueWarning`.
+            separable classes without ridge with `SeparationWarning`, collinear columns without
+            ridge with `NotUniqueWarning`, and an l1 penalty that leaves no coefficient with
+            `AllZeroWarning`, which tells the C that lets the first one in.
 
         Raises
         ------
@@ -147,7 +164,8 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         x0 = np.zeros(problem.shape)
         if start is not None and start.shape == x0.shape:
             # A constant across the classes changes nothing: leave it out from the beginning.
-            x0 = problem.design.from_input(without_constant(start))
+            start = start if problem.lasso else without_constant(start)
+            x0 = problem.design.from_input(start)
         tasks.begin(x0)
         with progress(self.verbose, self.tol) as line:
             solution = self._settings.minimize(
@@ -164,13 +182,18 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         check_positive("tol", self.tol, zero=True)
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
-        for name in ("fit_intercept", "warm_start"):
+        for name in ("fit_intercept", "warm_start", "grouped"):
             check_switch(name, getattr(self, name))
         check_interrupt(self.keyboard_interrupt)
+        check_l1(self.l1_ratio, self.C, self.solver)
 
     @property
     def _strength(self) -> float:
         return self.C
+
+    @property
+    def _ratio(self) -> float:
+        return float(self.l1_ratio)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows whose label is predicted; for shares, that of the largest."""

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression whose C is chosen by cross-validation."""
+"""Multinomial logistic regression whose C and share of l1 are chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from softunit.estimators._data import (
     checked_x,
 )
 from softunit.estimators._folds import checked_splits
-from softunit.estimators._objective import Bases, at_strength
+from softunit.estimators._objective import Bases
 from softunit.estimators._scoring import Judge, checked_scorer, told_of_classes
 from softunit.estimators._search import NOTHING, PathSearch
 from softunit.estimators._softmax_model import SoftmaxModel
+from softunit.estimators._sparsity import checked_ratios, entering_strengths
 from softunit.estimators.softmax_classifier import SoftmaxClassifier
 from softunit.point import Point
 from softunit.problem import Problem
@@ -39,17 +40,18 @@ FOLD_SETTLED = 0.1  # of tol: scores ask less of the value than a certificate do
 
 
 class SoftmaxClassifierCV(SoftmaxModel):
-    """Softmax regression with C chosen by cross-validation, along a warm path.
+    """Softmax regression with C and l1_ratio chosen by cross-validation, along warm paths.
 
     The objective on a fold is that of `SoftmaxClassifier` on its rows for training. The Cs are
-    visited from strong ridge to weak, on all folds at once; each fit begins where the others lead,
-    and no fold copies the data. The C of the best mean score is fitted to all rows.
+    visited from strong penalty to weak, on all folds at once; each fit begins where the others
+    lead, and no fold copies the data. What has the best mean score is fitted to all rows.
 
     Parameters
     ----------
     Cs : int or array_like of shape (m,), default 10
-        Values of C to try; a number stands for so many from 1e-4 to 1e4, evenly in log C. Infinity
-        is allowed.
+        Values of C to try; a number stands for so many from 1e-4 to 1e4, evenly in log C, or, with
+        l1, from where the first coefficient enters (`l1_min_c`) to 1e4 times that. Infinity is
+        allowed without l1.
     cv : int, splitter, iterable or None, default None
         Folds, as scikit-learn takes them; None means five stratified ones, without shuffling (fewer
         where the largest class has fewer rows).
@@ -77,22 +79,31 @@ class SoftmaxClassifierCV(SoftmaxModel):
     keyboard_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does once a C has been scored on all folds: raise, or choose among the Cs that
         have been and end there, certified, with a `ConvergenceWarning`.
+    l1_ratios : array_like of shape (r,) or None, default None
+        Shares of l1 in the penalty to try, each with every C; None means 0 alone, ridge.
+    grouped : bool, default False
+        As in `SoftmaxClassifier`: whether l1 keeps or drops a column for all classes at once.
 
     Attributes
     ----------
     C_ : float
         The best C; among equals the smallest.
+    l1_ratio_ : float
+        The best share of l1; among equals, with the same C, the first.
     Cs_ : ndarray of shape (m,)
         All of them, in the order given.
-    scores_ : ndarray of shape (folds, m)
+    l1_ratios_ : ndarray of shape (r,)
+        Likewise.
+    scores_ : ndarray of shape (folds, r, m), or (folds, m) if `l1_ratios` is None
         Of the held-out rows; NaN where an interrupt came first.
     coef_ : ndarray of shape (1, d) or (K, d)
-        Coefficients in the dtype of X; with several classes they sum to zero over the classes.
+        Coefficients in the dtype of X; with several classes they sum to zero over the classes,
+        except with l1 and without groups.
     intercept_ : ndarray of shape (1,) or (K,)
-        Likewise; zeros without an intercept.
+        They sum to zero over several classes; zeros without an intercept.
     classes_ : ndarray of shape (K,)
         Labels in sorted order.
-    n_iter_ : ndarray of shape (folds, m)
+    n_iter_ : ndarray of the shape of scores_
         Iterations made; those of the last fit are in `solution_`.
     n_features_in_ : int
         Columns of X.
@@ -124,6 +135,8 @@ class SoftmaxClassifierCV(SoftmaxModel):
         random_state: Any = None,
         verbose: int = 0,
         keyboard_interrupt: Interrupt = "raise",
+        l1_ratios: Any = None,
+        grouped: bool = False,
     ) -> None:
         self.Cs = Cs
         self.cv = cv
@@ -137,6 +150,8 @@ class SoftmaxClassifierCV(SoftmaxModel):
         self.random_state = random_state
         self.verbose = verbose
         self.keyboard_interrupt = keyboard_interrupt
+        self.l1_ratios = l1_ratios
+        self.grouped = grouped
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         """Search, fit and certify.
@@ -162,7 +177,7 @@ class SoftmaxClassifierCV(SoftmaxModel):
         InputError
             If X, y, weights or a parameter is wrong; the message says where.
         """
-        Cs = self._check_parameters()
+        Cs, ratios = self._check_parameters()
         scorer = checked_scorer(self.scoring, weighted=sample_weight is not None)
         x = checked_x(self, X, reset=True)
         classes = checked_labels(y, x.shape[0])
@@ -171,8 +186,10 @@ class SoftmaxClassifierCV(SoftmaxModel):
         labels = classes.classes[classes.target]
         judge = Judge(told_of_classes(scorer, classes.classes), classes.classes, x, labels, given)
         splits = checked_splits(self.cv, x, classes, weights, groups)
-        bases = Bases(x, classes, weights, Cs, bool(self.fit_intercept))
-        with search_progress(self.verbose, len(Cs) * len(splits) + 1) as watch:
+        bases = Bases(x, classes, weights, Cs, bool(self.fit_intercept), ratios, bool(self.grouped))
+        if ratios.any() and isinstance(self.Cs, (int, np.integer)):
+            bases.Cs = entering_strengths(bases, len(Cs))
+        with search_progress(self.verbose, len(ratios) * len(Cs) * len(splits) + 1) as watch:
             search = PathSearch(
                 bases=bases,
                 splits=splits,
@@ -181,8 +198,8 @@ class SoftmaxClassifierCV(SoftmaxModel):
                 ),
                 judge=judge,
                 watch=watch,
-                twin=lambda problem, point, C: self._twin(
-                    C, self._fitted(problem, point, x.dtype, classes)
+                twin=lambda problem, point, C, ratio: self._twin(
+                    C, ratio, self._fitted(problem, point, x.dtype, classes)
                 ),
             )
             whole = self._walked(search)
@@ -194,19 +211,24 @@ class SoftmaxClassifierCV(SoftmaxModel):
             self._keep(*last, x.dtype, classes, search.shortfall())
         return self
 
-    def _check_parameters(self) -> Vector:
-        """Check the parameters and return the values of C."""
+    def _check_parameters(self) -> tuple[Vector, Vector]:
+        """Check the parameters and return the values of C and the shares of l1."""
         check_positive("tol", self.tol, zero=True)
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
-        for name in ("fit_intercept", "refit"):
+        for name in ("fit_intercept", "refit", "grouped"):
             check_switch(name, getattr(self, name))
         check_interrupt(self.keyboard_interrupt)
-        return checked_strengths(self.Cs)
+        Cs = checked_strengths(self.Cs)
+        return Cs, checked_ratios(self.l1_ratios, float(Cs.max()), self.solver)
 
     @property
     def _strength(self) -> float:
         return self.C_
+
+    @property
+    def _ratio(self) -> float:
+        return self.l1_ratio_
 
     def _walked(self, search: PathSearch) -> bool:
         """Walk the path; return whether that came to its end."""
@@ -228,8 +250,8 @@ class SoftmaxClassifierCV(SoftmaxModel):
 
         It begins at the mean over the folds, and after an interrupt it ends there.
         """
-        C = float(search.bases.Cs[search.best.index])
-        problem = at_strength(search.bases.of(free=math.isinf(C)), C)
+        C, ratio = search.settings_of(search.best)
+        problem = search.bases.penalised(search.bases.of(free=math.isinf(C)), C, ratio)
         start = problem.design.from_input(search.best.x)
         fits = search.scores.size
 
@@ -247,8 +269,11 @@ class SoftmaxClassifierCV(SoftmaxModel):
         return problem, dataclasses.replace(halted, status=status)
 
     def _keep_search(self, search: PathSearch) -> None:
-        self.Cs_, self.scores_, self.n_iter_ = search.bases.Cs, search.scores, search.n_iter
-        self.C_ = float(self.Cs_[search.best.index])
+        self.Cs_, self.l1_ratios_ = search.bases.Cs, search.bases.ratios
+        plain = self.l1_ratios is None
+        self.scores_ = search.scores[:, 0] if plain else search.scores
+        self.n_iter_ = search.n_iter[:, 0] if plain else search.n_iter
+        self.C_, self.l1_ratio_ = search.settings_of(search.best)
         for name in ("solution_", "certificate_"):  # of an earlier fit
             if hasattr(self, name):
                 delattr(self, name)
@@ -261,8 +286,9 @@ class SoftmaxClassifierCV(SoftmaxModel):
             )
 
     def _keep_means(self, search: PathSearch, dtype: Any, classes: ClassTarget) -> None:
-        """Set coefficients and C to means over the folds, each at its own best C."""
-        self.C_ = float(np.mean([self.Cs_[best.index] for best in search.each]))
+        """Set coefficients, C and share of l1 to means over the folds, each at its own best."""
+        found = np.mean([search.settings_of(best) for best in search.each], axis=0)
+        self.C_, self.l1_ratio_ = (float(number) for number in found)
         mean = np.mean([best.x for best in search.each], axis=0)
         for name, value in self._attributes(mean, dtype, classes).items():
             setattr(self, name, value)
@@ -278,13 +304,16 @@ class SoftmaxClassifierCV(SoftmaxModel):
         return float(scorer(self, X, y, **({"sample_weight": sample_weight} if weighted else {})))
 
     def to_classifier(self) -> SoftmaxClassifier:
-        """Return the same fit as a `SoftmaxClassifier` with C = `C_`, which model files take."""
+        """Return the same fit as a `SoftmaxClassifier`, with `C_` and `l1_ratio_`.
+
+        It is what model files take.
+        """
         check_is_fitted(self)
         fitted = {"coef_": np.array(self._dense_coef())}
         for name in ("intercept_", "classes_", "solution_", "certificate_", "feature_names_in_"):
             if hasattr(self, name):
                 fitted[name] = getattr(self, name)
-        twin = self._twin(self.C_, fitted)
+        twin = self._twin(self.C_, self.l1_ratio_, fitted)
         iterations = self.solution_.n_iter if self.refit else int(self.n_iter_.max())
         twin.n_iter_ = np.array([iterations], dtype=np.int32)
         return twin
@@ -293,7 +322,7 @@ class SoftmaxClassifierCV(SoftmaxModel):
         """Return a fitted `sklearn.linear_model.LogisticRegression` with C = `C_`."""
         return self.to_classifier().to_sklearn()
 
-    def _twin(self, C: float, fitted: Mapping[str, Any]) -> SoftmaxClassifier:
+    def _twin(self, C: float, ratio: float, fitted: Mapping[str, Any]) -> SoftmaxClassifier:
         """Return a classifier with this one's settings and the fitted attributes given."""
         twin = SoftmaxClassifier(
             C,
@@ -305,6 +334,8 @@ class SoftmaxClassifierCV(SoftmaxModel):
             random_state=self.random_state,
             verbose=self.verbose,
             keyboard_interrupt=self.keyboard_interrupt,
+            l1_ratio=ratio,
+            grouped=self.grouped,
         )
         twin.n_features_in_ = self.n_features_in_
         for name, value in fitted.items():

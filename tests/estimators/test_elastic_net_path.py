@@ -1,0 +1,172 @@
+"""Paths of coefficients along C, and the search over C and the share of l1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+import softunit as su
+from softunit.errors import InputError
+
+
+def blobs(rng: np.random.Generator, *, n: int = 240, d: int = 12, k: int = 3):
+    a = rng.standard_normal((n, d))
+    y = (a[:, :3] @ rng.standard_normal((3, k)) + rng.gumbel(size=(n, k))).argmax(axis=1)
+    return a, y
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize("grouped", [False, True], ids=["entries", "groups"])
+def test_each_point_of_a_path_is_a_fit(form, grouped, rng):
+    a, y = blobs(rng)
+    path = su.softmax_path(form(a), y, Cs=8, grouped=grouped, tol=1e-8)
+    assert path.converged.all()
+    assert path.n_nonzero[0] == 0
+    assert path.Cs[-1] / path.Cs[0] == pytest.approx(1e4)
+    assert path.Cs[0] == pytest.approx(su.l1_min_c(a, y, grouped=grouped))
+    assert path.toarray().shape == (8, 3, 12)
+    assert (path.gap_bounds >= 0).all()
+    assert (path.gap_bounds < 1e-4 * path.values).all()
+    for index in (2, 5):
+        direct = su.SoftmaxClassifier(path.Cs[index], l1_ratio=1.0, grouped=grouped, tol=1e-8)
+        direct.fit(form(a), y)
+        np.testing.assert_allclose(path.toarray()[index], direct.coef_, atol=1e-4)
+        assert path.values[index] == pytest.approx(direct.certificate_.value, rel=1e-8)
+        assert path.n_nonzero[index] == np.count_nonzero(direct.coef_)
+        assert path.n_columns[index] == direct.coef_.any(axis=0).sum()
+        np.testing.assert_allclose(
+            path.classifier(index).predict_proba(a), direct.predict_proba(a), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_gaps_along_a_path_hold(ratio, rng):
+    a, y = blobs(rng)
+    Cs = [0.03, 0.3, 3.0]
+    rough = su.softmax_path(a, y, Cs=Cs, l1_ratio=ratio, tol=1e-2)
+    exact = su.softmax_path(a, y, Cs=Cs, l1_ratio=ratio, tol=1e-9)
+    assert (exact.values <= rough.values).all()
+    assert (rough.values - exact.values <= rough.gap_bounds).all()
+    assert (rough.gap_bounds < rough.values).all()
+
+
+def test_a_path_keeps_the_order_of_its_strengths(rng):
+    a, y = blobs(rng, k=2)
+    up = su.softmax_path(a, y, Cs=[0.02, 0.1, 1.0])
+    down = su.softmax_path(a, y, Cs=[1.0, 0.1, 0.02])
+    np.testing.assert_array_equal(up.toarray(), down.toarray()[::-1])
+    assert list(down.Cs) == [1.0, 0.1, 0.02]
+    model = down.classifier(0)
+    assert (model.C, model.l1_ratio) == (1.0, 1.0)
+    assert list(model.classes_) == list(down.classes) == [0, 1]
+    assert model.coef_.shape == (1, 12)
+
+
+def test_a_path_without_l1_goes_to_no_ridge_at_all(rng):
+    a, y = blobs(rng)
+    path = su.softmax_path(a, y, Cs=[1.0, np.inf], l1_ratio=0.0, tol=1e-9)
+    direct = su.SoftmaxClassifier(np.inf, tol=1e-9).fit(a, y)
+    np.testing.assert_allclose(path.toarray()[1], direct.coef_, atol=1e-6)
+    assert path.gap_bounds.max() < 1e-10
+    assert su.softmax_path(a, y, Cs=3, l1_ratio=0.0).Cs[0] == pytest.approx(1e-4)
+
+
+def test_a_path_that_is_cut_short_says_so_once(rng):
+    a, y = blobs(rng)
+    with pytest.warns(ConvergenceWarning, match=r"2 of 2 fits along C did not converge") as seen:
+        path = su.softmax_path(a, y, Cs=[0.1, 1.0], tol=0.0, max_iter=1)
+    assert len(seen) == 1
+    assert not path.converged.any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"l1_ratio": 2.0}, "`l1_ratio` must be at most 1"),
+        ({"Cs": [1.0, np.inf]}, "C = inf leaves none"),
+        ({"Cs": [0.0]}, "`Cs` must be a positive integer or a list of numbers > 0; entry 0"),
+        ({"solver": "newton"}, "`solver` = 'newton' needs a smooth objective"),
+        ({"tol": -1.0}, "`tol` must be"),
+    ],
+    ids=["ratio", "free", "strength", "solver", "tol"],
+)
+def test_wrong_settings_of_a_path_are_told(settings, said, rng):
+    a, y = blobs(rng)
+    with pytest.raises(InputError, match=said):
+        su.softmax_path(a, y, **settings)
+
+
+def test_an_entry_needs_l1(rng):
+    a, y = blobs(rng)
+    with pytest.raises(InputError, match="`l1_ratio` must be above 0"):
+        su.l1_min_c(a, y, l1_ratio=0.0)
+
+
+def test_a_search_over_shares_begins_where_the_first_coefficient_enters(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifierCV(4, l1_ratios=[0.5, 1.0], cv=3, scoring="neg_log_loss").fit(a, y)
+    entry = su.l1_min_c(a, y)
+    assert model.Cs_[0] == pytest.approx(0.5 * entry)
+    assert model.Cs_[-1] == pytest.approx(1e4 * entry)
+    assert model.scores_.shape == model.n_iter_.shape == (3, 2, 4)
+    np.testing.assert_array_equal(model.l1_ratios_, [0.5, 1.0])
+    twin = model.to_classifier()
+    assert (twin.C, twin.l1_ratio) == (model.C_, model.l1_ratio_)
+    assert model.to_sklearn().l1_ratio == model.l1_ratio_
+    assert (model.coef_ == 0).any()
+
+
+def test_a_search_without_shares_is_as_it_was(rng):
+    a, y = blobs(rng)
+    plain = su.SoftmaxClassifierCV([0.1, 1.0], cv=3).fit(a, y)
+    shaped = su.SoftmaxClassifierCV([0.1, 1.0], cv=3, l1_ratios=[0.0]).fit(a, y)
+    assert plain.scores_.shape == (3, 2)
+    np.testing.assert_array_equal(plain.scores_, shaped.scores_[:, 0])
+    np.testing.assert_array_equal(plain.coef_, shaped.coef_)
+    assert plain.l1_ratio_ == 0.0
+
+
+def test_among_equals_the_smallest_strength_wins(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifierCV(
+        [1.0, 0.1], cv=2, l1_ratios=[0.2, 0.0], scoring=lambda model, X, y: 1.0
+    ).fit(a, y)
+    assert (model.C_, model.l1_ratio_) == (0.1, 0.2)
+
+
+def test_means_over_folds_are_of_shares_too(rng):
+    a, y = blobs(rng)
+
+    def fond(model, X, y):
+        return model.l1_ratio
+
+    model = su.SoftmaxClassifierCV(
+        [0.5, 1.0], cv=2, l1_ratios=[0.2, 0.4], refit=False, scoring=fond
+    ).fit(a, y)
+    assert (model.C_, model.l1_ratio_) == (0.5, 0.4)
+    assert not hasattr(model, "certificate_")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"l1_ratios": [0.5, 1.2]}, r"`l1_ratios\[1\]` must be at most 1"),
+        (
+            {"l1_ratios": []},
+            r"`l1_ratios` must be a list of numbers from 0 to 1, or None; got \[\]",
+        ),
+        ({"l1_ratios": 0.5}, "`l1_ratios` must be a list of numbers from 0 to 1, or None; got 0.5"),
+        ({"l1_ratios": "all"}, "`l1_ratios` must be a list of numbers"),
+        ({"l1_ratios": [None, "a"]}, "`l1_ratios` must be a list of numbers"),
+        ({"l1_ratios": [1.0], "Cs": [1.0, np.inf]}, "C = inf leaves none"),
+        ({"l1_ratios": [1.0], "solver": "lbfgs"}, "'proximal-newton' would do"),
+        ({"grouped": 3}, "`grouped`"),
+    ],
+    ids=["above", "empty", "number", "text", "mixed", "free", "solver", "switch"],
+)
+def test_wrong_settings_of_a_search_are_told(settings, said, rng):
+    a, y = blobs(rng)
+    with pytest.raises(InputError, match=said):
+        su.SoftmaxClassifierCV(**settings).fit(a, y)
