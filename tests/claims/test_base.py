@@ -167,3 +167,4 @@ def test_claims_stand_in_order_and_once():
 
 def test_a_paper_that_is_listed_twice_has_one_claim():
     assert [claim.id for claim in chosen(["3.17", "1.42"], CLAIMS)] == ["1.42"]
+    assert [claim.id for claim in chosen(["4.27", "3.16"], CLAIMS)] == ["3.16"]

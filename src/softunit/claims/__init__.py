@@ -3,26 +3,34 @@
 To add one: a file with a constant `CLAIM`, and here one import and one word in `CLAIMS`.
 """
 
+from softunit.claims.aggregate_responses import CLAIM as AGGREGATE_RESPONSES
 from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Series
 from softunit.claims.block_coordinate import CLAIM as BLOCK_COORDINATE
+from softunit.claims.frozen_features import CLAIM as FROZEN_FEATURES
 from softunit.claims.gradient_normalized_smoothness import CLAIM as GRADIENT_SMOOTHNESS
 from softunit.claims.hyperbolic import CLAIM as HYPERBOLIC
 from softunit.claims.in_context import CLAIM as IN_CONTEXT
 from softunit.claims.leverage_scores import CLAIM as LEVERAGE_SCORES
+from softunit.claims.linear_evaluation import CLAIM as LINEAR_EVALUATION
 from softunit.claims.linf_regression import CLAIM as LINF_REGRESSION
 from softunit.claims.outcome import Outcome, measure, measure_all
+from softunit.claims.presto import CLAIM as PRESTO
 from softunit.claims.registry import chosen, in_order
 from softunit.claims.softmax_regression import CLAIM as SOFTMAX_REGRESSION
 from softunit.claims.two_layer import CLAIM as TWO_LAYER
 from softunit.claims.zeroth_order import CLAIM as ZEROTH_ORDER
 
 CLAIMS: tuple[Claim, ...] = in_order(
+    AGGREGATE_RESPONSES,
     BLOCK_COORDINATE,
+    FROZEN_FEATURES,
     GRADIENT_SMOOTHNESS,
     HYPERBOLIC,
     IN_CONTEXT,
     LEVERAGE_SCORES,
+    LINEAR_EVALUATION,
     LINF_REGRESSION,
+    PRESTO,
     SOFTMAX_REGRESSION,
     TWO_LAYER,
     ZEROTH_ORDER,
