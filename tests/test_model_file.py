@@ -187,7 +187,7 @@ def test_headers_that_are_none_are_refused(text, words, saved):
 
 # A path into the header, the value put there, and what the sentence must hold.
 WRONG = [
-    ("format", FORMAT + 1, "format version 3, and this release reads 1 and 2"),
+    ("format", FORMAT + 1, "format version 4, and this release reads 1, 2 and 3"),
     ("extra", 1, "unknown keys 'extra'"),
     ("softunit", 1, "`softunit` must be a text"),
     ("problem", "svm", "`problem` must be one of"),
@@ -271,7 +271,7 @@ def test_no_key_may_be_missing(saved):
         ("coef", np.zeros((3, 5)), "but `coef` has 5"),
         ("coef", np.zeros((2, 4)), "does not go with its classes"),
         ("coef", np.zeros(12), "does not go with its classes"),
-        ("coef", np.zeros((3, 0)), "does not go with its classes"),
+        ("coef", np.zeros((3, 0)), "`coef` is empty"),
         ("coef", np.full((3, 4), np.inf), "holds 12 entries"),
         ("coef", np.zeros((3, 4), dtype=np.int64), "must be of type F32 or F64"),
         ("coef", np.zeros((3, 4), dtype=np.float32), "`intercept` has shape"),

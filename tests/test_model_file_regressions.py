@@ -180,9 +180,10 @@ def test_files_of_format_1_are_read(problem, tmp_path, rng):
         save_model(path, SavedModel(estimator, ENCODING, "softmax", "share", training))
     tensors, header = parts(path)
     first = load_model(path)
-    for key in ("score_weights", "shift"):
+    for key in ("choice", "errors", "score_weights", "shift"):
         del header[key]
-    header["settings"].pop("normalise", None)
+    for setting in ("normalise", "l1_ratio", "grouped"):
+        header["settings"].pop(setting, None)
     rewrite(path, tensors, header | {"format": 1})
     old = load_model(path)
     np.testing.assert_array_equal(old.estimator.coef_, first.estimator.coef_)
@@ -192,5 +193,27 @@ def test_files_of_format_1_are_read(problem, tmp_path, rng):
     with pytest.raises(FileError, match="unknown keys 'shift'"):
         load_model(path)
     rewrite(path, tensors, header | {"format": 1, "problem": "exp"})
+    with pytest.raises(FileError, match=r"`problem` must be one of|must hold the arrays"):
+        load_model(path)
+
+
+def test_files_of_format_2_are_read(tmp_path, rng):
+    path = tmp_path / "m"
+    save_model(path, classifier(rng)[0])
+    tensors, header = parts(path)
+    first = load_model(path)
+    for key in ("choice", "errors"):
+        del header[key]
+    for setting in ("l1_ratio", "grouped"):
+        del header["settings"][setting]
+    rewrite(path, tensors, header | {"format": 2})
+    old = load_model(path)
+    np.testing.assert_array_equal(old.estimator.coef_, first.estimator.coef_)
+    assert old.estimator.get_params() == first.estimator.get_params()
+    assert (old.choice, old.errors) == (None, None)
+    rewrite(path, tensors, header | {"format": 2, "errors": None})
+    with pytest.raises(FileError, match="unknown keys 'errors'"):
+        load_model(path)
+    rewrite(path, tensors, header | {"format": 2, "problem": "choice"})
     with pytest.raises(FileError, match=r"`problem` must be one of|must hold the arrays"):
         load_model(path)

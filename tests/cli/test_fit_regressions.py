@@ -155,7 +155,7 @@ def test_the_outer_matrix_may_be_any_table(name, tmp_path, rng):
 
 
 SENTENCES = {
-    "softmax --C 2": "--C belongs to --problem classifier, not to softmax",
+    "softmax --C 2": "--C belongs to --problem classifier, choice or ordinal, not to softmax",
     "softmax --restarts 2": "--restarts belongs to --problem cosh, rescaled, two-layer or leverage",
     "exp --normalise": "--normalise belongs to --problem softmax, not to exp",
     "exp --unit cosh": "--unit belongs to --problem rescaled, not to exp",
@@ -326,9 +326,13 @@ def test_a_zero_of_the_shift_is_named_by_its_row(tmp_path, rng):
 
 def test_help_has_a_panel_for_each_kind_of_option():
     shown = run("fit", "--help").stdout
-    panels = ["Arguments:", "Options:", "The table:", "Classifier:", "Regressions:"]
-    places = [shown.index(panel) for panel in [*panels, "Some regressions:", "The run:", "Files:"]]
+    panels = [
+        "Arguments:", "Options:", "The table:", "Classes and choices:", "Choices:",
+        "Ordered classes:", "Standard errors:", "Regressions:", "Some regressions:", "The run:",
+        "Files:",
+    ]  # fmt: skip
+    places = [shown.index(f"\n{panel}") for panel in panels]
     assert places == sorted(places)
-    assert places[5] < shown.index("--matrix FILE") < places[6]
+    assert places[8] < shown.index("--matrix FILE") < places[9]
     for problem in PROBLEMS:
         assert problem in shown[: places[0]]

@@ -11,13 +11,21 @@ from typing import Any
 import pytest
 
 from softunit.report import FitSummary, write_html
-from tests.report.stand_ins import HOSTILE_CLASSES, HOSTILE_FEATURES, classified, regressed
+from tests.report.stand_ins import (
+    HOSTILE_CLASSES,
+    HOSTILE_FEATURES,
+    classified,
+    estimated,
+    regressed,
+)
 
 SUMMARIES = {
     "hostile": lambda: classified(HOSTILE_CLASSES, features=HOSTILE_FEATURES),
     "two classes": lambda: classified(["no", "yes"]),
     "forty classes": lambda: classified([f"a rather long name of class {i}" for i in range(40)]),
     "regressor": regressed,
+    "errors": estimated,
+    "errors of no optimum": lambda: estimated(believed=False),
 }
 ARGUMENTS = [
     "--no-sandbox",
@@ -148,7 +156,7 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["hostile", "regressor"])
+@pytest.mark.parametrize("name", ["hostile", "regressor", "errors of no optimum"])
 def test_every_text_can_be_read(browser: Any, folder: Path, scheme: str, name: str) -> None:
     """Contrast of at least 4.5 to 1 (WCAG AA) in both colour schemes."""
     visit = Visit(browser, folder / f"{name}.html", color_scheme=scheme)
@@ -157,8 +165,11 @@ def test_every_text_can_be_read(browser: Any, folder: Path, scheme: str, name: s
 
 
 @pytest.mark.parametrize("width", [1280, 800, 400])
-def test_labels_in_pictures_do_not_overlap(browser: Any, folder: Path, width: int) -> None:
-    visit = Visit(browser, folder / "hostile.html", width)
+@pytest.mark.parametrize("name", ["hostile", "errors"])
+def test_labels_in_pictures_do_not_overlap(
+    browser: Any, folder: Path, width: int, name: str
+) -> None:
+    visit = Visit(browser, folder / f"{name}.html", width)
     overlaps = visit.page.evaluate(
         """() => [...document.querySelectorAll('svg.chart')].flatMap(svg => {
           const boxes = [...svg.querySelectorAll('text')].map(
@@ -170,4 +181,31 @@ def test_labels_in_pictures_do_not_overlap(browser: Any, folder: Path, width: in
         })"""
     )
     assert overlaps == []
+    visit.page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 800, 400])
+def test_forests_stay_in_their_cell_and_figures_apart(
+    browser: Any, folder: Path, width: int
+) -> None:
+    """Nothing of a row of coefficients covers anything else of it, at any width."""
+    visit = Visit(browser, folder / "errors.html", width)
+    found = visit.page.evaluate(
+        """() => [...document.querySelectorAll('.estimates tbody tr')].flatMap(row => {
+          const cells = [...row.children].map(c => c.getBoundingClientRect()).filter(
+            b => b.width > 0 && b.height > 0);
+          const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1 ||
+            a.bottom <= b.top + 1 || b.bottom <= a.top + 1;
+          const bad = cells.flatMap((a, i) => cells.slice(i + 1).filter(b => !apart(a, b)));
+          const cell = row.querySelector('.forest-cell').getBoundingClientRect();
+          const drawn = [...row.querySelectorAll('.forest i')].map(
+            i => i.getBoundingClientRect()).filter(b =>
+            b.left < cell.left - 6 || b.right > cell.right + 6);
+          const wide = [...row.querySelectorAll('.number')].filter(
+            c => c.scrollWidth > c.clientWidth + 1).map(c => c.textContent);
+          return [...bad.map(() => 'overlap'), ...drawn.map(() => 'outside'), ...wide];
+        })"""
+    )
+    assert found == []
+    assert visit.count(".estimates tbody tr") == 12
     visit.page.close()

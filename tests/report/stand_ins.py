@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from softunit.certificate import Certificate, Statement
-from softunit.report import FitSummary, Labels, classifier_summary, regressor_summary
+from softunit.report import (
+    Estimates,
+    FitSummary,
+    Labels,
+    Share,
+    classifier_summary,
+    estimates,
+    regressor_summary,
+)
 from softunit.solution import Cost, Record, Solution, Status
 
 HOSTILE_CLASSES = ['"><img src=x onerror=alert(1)>', "[bold]", "$x$"]
@@ -128,3 +137,26 @@ def regressed(*, rows: int = 300) -> FitSummary:
     b = model.predict(X) * np.exp(0.1 * rng.normal(size=rows))
     labels = Labels(source="drawn.npz", repeat="softunit fit drawn.npz --problem softmax")
     return regressor_summary(model, X, b, labels=labels)
+
+
+def estimated(*, believed: bool = True) -> FitSummary:
+    """Return a summary with errors by class, shares, and thresholds, names hostile."""
+    summary = classified(["no", "yes"])
+    names = [(label, name) for label in HOSTILE_CLASSES for name in HOSTILE_FEATURES]
+    coef = np.linspace(-2.0, 30.0, len(names))
+    rows = estimates(names, coef, np.linspace(0.0, 9.0, len(names)), believed=believed)
+    assert summary.calibration is not None
+    thresholds = tuple(
+        dataclasses.replace(summary.calibration, about=f"probability of at most {name}")
+        for name in HOSTILE_CLASSES
+    )
+    return dataclasses.replace(
+        summary,
+        coefficients=(),
+        estimates=Estimates(rows, "classical", believed=believed, against="[other]"),
+        shares=tuple(
+            Share(name, 1.0, 0.2 + 0.1 * i, 0.4 - 0.05 * i)
+            for i, name in enumerate(HOSTILE_CLASSES)
+        ),
+        thresholds=thresholds,
+    )

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from softunit.errors import InputError
-from softunit.tables import read_numeric, read_table, read_target
+from softunit.tables import read_chosen, read_labels, read_numeric, read_table, read_target
 
 
 @pytest.fixture
@@ -97,3 +97,43 @@ def test_target_that_is_not_there(tabled):
         read_target(tabled(species=[1], weight=[2]), "speces", kind="labels")
     with pytest.raises(InputError, match=r"\(weights\). Its columns are 'species', 'weight'\."):
         read_numeric(tabled(species=[1], weight=[2]), "zzz", role="weights")
+
+
+WHOLE = [
+    pytest.param([1.0, 2.0, 1.0], [1, 2, 1], id="whole-floats"),
+    pytest.param(["x", "y", "x"], ["x", "y", "x"], id="text"),
+    pytest.param([0.5, 1.0, 0.5], [0.5, 1.0, 0.5], id="fractions"),
+    pytest.param([Decimal("1"), Decimal("2"), Decimal("1")], [1, 2, 1], id="decimal"),
+]
+
+
+@pytest.mark.parametrize(("values", "labels"), WHOLE)
+def test_labels_of_sets(tabled, values, labels):
+    found = read_labels(tabled(s=values), "s", role="choice set")
+    assert found.tolist() == labels
+    assert [type(each) for each in found.tolist()] == [type(each) for each in labels]
+
+
+def test_labels_of_sets_must_all_be_there(tabled):
+    with pytest.raises(InputError, match="'s' has 1 missing value, in data row 2"):
+        read_labels(tabled(s=[1, None, 3]), "s")
+    with pytest.raises(InputError, match=r"no column 'sets' in .* \(choice set\)"):
+        read_labels(tabled(set=[1]), "sets", role="choice set")
+
+
+def test_choices_are_switches_counts_or_names(tabled):
+    alternatives = np.array(["car", "bus", "car", "bus"])
+    table = tabled(c=[True, False, False, True], n=[3, 0, 1, 2], s=["bus", "bus", "car", "car"])
+    assert read_chosen(table, "c").tolist() == [1, 0, 0, 1]
+    assert read_chosen(table, "n").tolist() == [3, 0, 1, 2]
+    assert read_chosen(table, "s", alternatives).tolist() == [0, 1, 1, 0]
+
+
+def test_choices_that_cannot_be(tabled):
+    table = tabled(n=[1, -2], s=["car", "buss"])
+    with pytest.raises(InputError, match=r"1 negative value, in data row 2 \(-2\)"):
+        read_chosen(table, "n")
+    with pytest.raises(InputError, match=r"holds text, for example 'car'.*--wide"):
+        read_chosen(table, "s")
+    with pytest.raises(InputError, match=r"'buss' \(1 row, in data row 2\).*Did you mean 'bus'"):
+        read_chosen(table, "s", np.array(["car", "bus"]))

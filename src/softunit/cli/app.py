@@ -25,6 +25,7 @@ from softunit.cli.fit import HELP, fit
 from softunit.cli.panels import PanelledCommand
 from softunit.cli.predict import predict
 from softunit.cli.screen import complain
+from softunit.cli.show import show as show_model
 from softunit.errors import InputError
 from softunit.report.words import version
 from softunit.tables.names import listed, near, show
@@ -107,7 +108,7 @@ def start(
 
 
 app.command(cls=PanelledCommand, help=HELP)(fit)
-for command in (predict, certify, demo, bench):
+for command in (predict, certify, show_model, demo, bench):
     app.command()(command)
 app.add_typer(claims, name="claims", cls=Commands)
 

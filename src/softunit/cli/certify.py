@@ -11,15 +11,17 @@ import numpy as np
 from softunit._typing import Array
 from softunit.certificate import Certificate, at_optimum
 from softunit.cli import options
+from softunit.cli.choice_reading import chosen_rows
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
-from softunit.cli.fitting import noted
+from softunit.cli.noting import noted
 from softunit.cli.outputs import check_outputs, write_json
 from softunit.cli.predict import ruled
-from softunit.cli.reading import named_columns, read_outer
+from softunit.cli.prepared import named_columns
+from softunit.cli.reading import ordered_labels, read_outer
 from softunit.cli.screen import Screen
 from softunit.cli.wording import certificate_as_options
 from softunit.errors import InputError
-from softunit.estimators import SoftmaxClassifier
+from softunit.estimators import OrdinalClassifier, SoftmaxClassifier
 from softunit.model_file import SavedModel, load_model
 from softunit.report.words import certificate_figures, distance, mark, number, sentence, version
 from softunit.tables import Table, read_numeric, read_table, read_target
@@ -48,8 +50,8 @@ def certify(
     _check_matrix(saved, matrix)
     with screen.working(f"Reading {data}"):
         table = read_table(data, format=format.value if format else None, text=_texts(saved))
-        y = _target(saved, table, matrix)
-        X, named = ruled(saved.encoding, unknown).apply(table), named_columns(table, saved)
+        table, y, named = _target(saved, table, matrix)
+        X = ruled(saved.encoding, unknown).apply(table)
     with noted() as notes, screen.working("Certifying"):
         certificate = certificate_as_options(saved.estimator.certify(X, y, **named))
     tol = float(saved.estimator.tol)
@@ -68,7 +70,7 @@ def certify(
         "n_iter": 0,
         "seconds": time.perf_counter() - begin,
         "tol": tol,
-        "n": table.n_rows,
+        "n": X.shape[0],
         "d": saved.estimator.n_features_in_,
         "target": saved.target,
         "fitted_to": saved.training.source,
@@ -91,7 +93,9 @@ def _texts(model: SavedModel) -> tuple[str, ...]:
 
 def _label_kind(model: SavedModel) -> str:
     estimator = model.estimator
-    return estimator.classes_.dtype.kind if isinstance(estimator, SoftmaxClassifier) else ""
+    if isinstance(estimator, SoftmaxClassifier | OrdinalClassifier):
+        return str(estimator.classes_.dtype.kind)
+    return ""
 
 
 def _check_matrix(model: SavedModel, matrix: Path | None) -> None:
@@ -109,19 +113,27 @@ def _check_matrix(model: SavedModel, matrix: Path | None) -> None:
     )
 
 
-def _target(model: SavedModel, table: Table, matrix: Path | None) -> Array:
-    """Return y, and set what else the estimator takes from the tables."""
+def _target(
+    model: SavedModel, table: Table, matrix: Path | None
+) -> tuple[Table, Array, dict[str, Any]]:
+    """Return the table of the columns, y, and what else the estimator takes from the tables."""
     estimator = model.estimator
+    if model.choice is not None:
+        return chosen_rows(model, table)
+    named = named_columns(table, model)
     if model.score_weights is not None:
         estimator.w = read_numeric(table, model.score_weights, role="w")
     if matrix is not None:
         _, y, estimator.matrix = read_outer(matrix, lambda outer: model.target, table)
-        return y
-    classifies = isinstance(estimator, SoftmaxClassifier)
-    y = read_target(table, model.target, kind="labels" if classifies else "numeric")
-    if classifies:
+    elif isinstance(estimator, OrdinalClassifier):
+        y = ordered_labels(table, model.target, texts=_label_kind(model) == "U")
         _check_labels(model, y)
-    return y
+    elif isinstance(estimator, SoftmaxClassifier):
+        y = read_target(table, model.target, kind="labels")
+        _check_labels(model, y)
+    else:
+        y = read_target(table, model.target, kind="numeric")
+    return table, y, named
 
 
 def _check_labels(model: SavedModel, y: Array) -> None:
@@ -137,7 +149,9 @@ def _check_labels(model: SavedModel, y: Array) -> None:
             f"Column {show(model.target)} holds {listed(strange, 5)} in {rows:,} rows, which the"
             f" model does not know: its classes are {listed(classes.tolist(), 10)}."
         )
-    if model.estimator.class_weight == "balanced" and found != known:
+    estimator = model.estimator
+    balanced = isinstance(estimator, SoftmaxClassifier) and estimator.class_weight == "balanced"
+    if balanced and found != known:
         raise InputError(
             f"Column {show(model.target)} lacks the classes {listed(sorted(known - found), 5)}: the"
             " model was fitted with --class-weight balanced, which needs rows of every class."

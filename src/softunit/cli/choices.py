@@ -20,6 +20,8 @@ class ProblemName(StrEnum):
     """What is fitted."""
 
     classifier = "classifier"
+    choice = "choice"
+    ordinal = "ordinal"
     softmax = "softmax"
     exp = "exp"
     cosh = "cosh"
@@ -27,6 +29,15 @@ class ProblemName(StrEnum):
     rescaled = "rescaled"
     two_layer = "two-layer"
     leverage = "leverage"
+
+
+class ErrorName(StrEnum):
+    """Kinds of standard errors."""
+
+    classical = "classical"
+    robust = "robust"
+    HC1 = "HC1"
+    clustered = "clustered"
 
 
 class UnitName(StrEnum):

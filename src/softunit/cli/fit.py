@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from softunit.cli import choices, options
+from softunit.cli import choice_options, choices, options
 from softunit.cli.fitting import Fitted, run_fit
 from softunit.cli.outputs import check_installed, check_outputs, write_json
 from softunit.cli.request import FitRequest
@@ -16,6 +16,8 @@ HELP = """Fit a model to a table and certify it.
 
 \b
 classifier       the class of each row
+choice           which alternative of a set is chosen
+ordinal          ordered classes
 softmax          shares of all rows: softmax(A x)
 rescaled         the same of exp, cosh or sinh
 exp, cosh, sinh  a curve of one score in each row
@@ -39,6 +41,21 @@ def fit(
     C: options.InverseRidge = None,
     class_weight: options.ClassWeight = None,
     no_intercept: options.NoIntercept = False,
+    l1_ratio: choice_options.L1Ratio = None,
+    grouped: choice_options.Grouped = False,
+    reference: choice_options.Reference = None,
+    groups: choice_options.ChoiceSets = None,
+    alternatives: choice_options.Alternatives = None,
+    interact: choice_options.Interact = None,
+    formula: choice_options.Formula = None,
+    wide: choice_options.Wide = False,
+    pattern: choice_options.Pattern = None,
+    availability: choice_options.Availability = None,
+    strict: choice_options.Strict = False,
+    order: choice_options.Order = None,
+    presto: choice_options.Presto = None,
+    errors: choice_options.Errors = None,
+    clusters: choice_options.ErrorClusters = None,
     ridge: options.RidgeStrength = None,
     w: options.ScoreWeight = None,
     weights_column: options.ScoreWeights = None,

@@ -21,7 +21,8 @@ from softunit.cli.choices import (
 
 # The panels of `fit --help`, in their order.
 ARGUMENTS, MAIN, TABLE = "Arguments", "Options", "The table"
-CLASSIFIER, REGRESSIONS, SOME = "Classifier", "Regressions", "Some regressions"
+CLASSIFIER, CHOICE, ORDERED = "Classes and choices", "Choices", "Ordered classes"
+ERRORS, REGRESSIONS, SOME = "Standard errors", "Regressions", "Some regressions"
 RUN, FILES = "The run", "Files"
 
 Data = Annotated[
@@ -59,7 +60,7 @@ Offset = Annotated[
     typer.Option(
         "--offset",
         metavar="COL",
-        help="Added to the scores (two classes).",
+        help="Added to the scores (not of several classes).",
         rich_help_panel=CLASSIFIER,
     ),
 ]
@@ -127,7 +128,8 @@ InverseRidge = Annotated[
     typer.Option(
         "--C",
         metavar="NUMBER",
-        help="Inverse ridge; inf for none. (default 1)",
+        help="Inverse penalty; inf for none. (default 1 for classes, inf for choices and ordered"
+        " classes)",
         rich_help_panel=CLASSIFIER,
     ),
 ]
@@ -142,8 +144,13 @@ ClassWeight = Annotated[
 ]
 NoIntercept = Annotated[
     bool,
-    typer.Option("--no-intercept", help="Without intercepts.", rich_help_panel=CLASSIFIER),
+    typer.Option(
+        "--no-intercept",
+        help="Without intercepts, or constants of alternatives.",
+        rich_help_panel=CLASSIFIER,
+    ),
 ]
+
 RidgeStrength = Annotated[
     float | None,
     typer.Option(
@@ -263,7 +270,8 @@ Tolerance = Annotated[
     typer.Option(
         "--tol",
         metavar="NUMBER",
-        help="Largest gradient entry to stop at. (default 1e-6; regressions 1e-10)",
+        help="Largest gradient entry to stop at. (default 1e-6; choices and ordered classes 1e-8,"
+        " regressions 1e-10)",
         rich_help_panel=RUN,
     ),
 ]

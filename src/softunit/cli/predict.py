@@ -12,10 +12,10 @@ import numpy as np
 
 from softunit._typing import Array
 from softunit.cli import options
+from softunit.cli.choice_prediction import check_probabilities, choice_predictions
 from softunit.cli.outputs import check_outputs, write_json
 from softunit.cli.screen import Screen
-from softunit.errors import InputError
-from softunit.estimators import SoftmaxClassifier
+from softunit.estimators import OrdinalClassifier, SoftmaxClassifier
 from softunit.model_file import SavedModel, load_model
 from softunit.report.words import counted, number, percent, version
 from softunit.tables import Encoding, Table, check_table_path, read_numeric, read_table, write_table
@@ -62,7 +62,9 @@ def predict(
 ) -> int:
     """Predict a table with a saved model.
 
-    Writes the column prediction and, for classes, a column p(CLASS) of probabilities for each.
+    Writes the column prediction and, for classes, a column p(CLASS) of probabilities for each. Of
+    choices in a long table: each row's set, alternative, probability, and whether it is the one
+    predicted.
     With --out /dev/stdout --out-format csv they go to a pipe, and all else to stderr.
     """
     form = _Form(
@@ -119,9 +121,9 @@ def run_predict(
         "seconds": training.seconds,
         "predict_seconds": time.perf_counter() - begin,
         "rows": table.n_rows,
-        "predicted": len(columns["prediction"]),
+        "predicted": _predicted(model, columns),
         "target": model.target,
-        "counts": _counts(model, columns["prediction"]),
+        "counts": _counts(model, columns),
         "fitted_to": training.source,
         "source": str(data),
         "paths": {"model": model_path, "predictions": out},
@@ -141,36 +143,46 @@ def predicted_columns(model: SavedModel, table: Table) -> dict[str, Array]:
     InputError
         If the table does not go with the model, or scores overflow.
     """
+    if model.choice is not None:
+        return choice_predictions(model, table)
     X, estimator = model.encoding.apply(table), model.estimator
+    if isinstance(estimator, OrdinalClassifier):
+        return _class_columns(estimator, np.asarray(estimator.predict_proba(X)))
     if not isinstance(estimator, SoftmaxClassifier):
         shift = [] if model.shift is None else [read_numeric(table, model.shift, role=_NEEDED)]
         values = estimator.predict(X, *shift)
-        _check_scores(values)
+        check_probabilities(values)
         return {"prediction": values}
     offset = None
     if model.offset is not None:
         offset = read_numeric(table, model.offset, role=_NEEDED)
-    probabilities = estimator.predict_proba(X, offset)
-    _check_scores(probabilities)
-    columns = {"prediction": np.asarray(estimator.predict(X, offset))}
-    for k, label in enumerate(estimator.classes_.tolist()):
+    return _class_columns(estimator, np.asarray(estimator.predict_proba(X, offset)))
+
+
+def _class_columns(estimator: Any, probabilities: Array) -> dict[str, Array]:
+    """Return the most probable class of each row, and the probability of each class."""
+    check_probabilities(probabilities)
+    classes = np.asarray(estimator.classes_)
+    columns = {"prediction": classes[probabilities.argmax(axis=1)]}
+    for k, label in enumerate(classes.tolist()):
         columns[f"p({label})"] = np.ascontiguousarray(probabilities[:, k])
     return columns
 
 
-def _check_scores(values: Array) -> None:
-    """Refuse what no probability came out of: scores beyond the largest float."""
-    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
-    if len(bad):
-        raise InputError(
-            f"The scores of {len(bad):,} rows overflow, first in data row {bad[0] + 1}: its values"
-            " are far outside of what the model was fitted to."
-        )
+def _predicted(model: SavedModel, columns: dict[str, Array]) -> int:
+    """Return for how many rows, or choice sets, something was predicted."""
+    prediction = columns["prediction"]
+    return int(prediction.sum()) if "set" in columns and model.choice else len(prediction)
 
 
-def _counts(model: SavedModel, prediction: Array) -> dict[str, int]:
-    """Return how many rows each class was predicted for, most first; empty for a regression."""
-    if model.problem != "classifier":
+def _counts(model: SavedModel, columns: dict[str, Array]) -> dict[str, int]:
+    """Return how often each class or alternative was predicted, most first; else nothing."""
+    prediction = columns["prediction"]
+    if model.choice is not None and model.choice.wide is None:
+        if "alternative" not in columns:
+            return {}
+        prediction = columns["alternative"][prediction]
+    elif model.choice is None and model.problem not in ("classifier", "ordinal"):
         return {}
     labels, counts = np.unique(prediction, return_counts=True)
     order = np.argsort(-counts, kind="stable")
@@ -188,18 +200,23 @@ def show_prediction(figures: dict[str, Any], screen: Screen, json: Path | None =
     json : Path or None, default None
         Where the figures were written.
     """
-    paths, counts, rows = figures["paths"], figures["counts"], figures["rows"]
+    paths, counts = figures["paths"], figures["counts"]
     two_layer = figures["problem"] == "two-layer"
-    found = counted(figures["predicted"], "output" if two_layer else "row")
+    choice = figures["problem"] == "choice"
+    things = "choice set" if choice else "output" if two_layer else "row"
+    found = counted(figures["predicted"], things)
     screen.say(f"Predicted {figures['target']} for {found}", style="bold")
     if not figures["converged"]:
         screen.say("Note: the fit of this model had not converged.", style="yellow")
     if figures["problem"] in _OVER_ALL:
         screen.say(_OVER_ALL[figures["problem"]])
     shown = list(counts.items())[:_MOST_CLASSES]
-    lines = [(label, f"{number(count)} ({percent(count / rows)})") for label, count in shown]
+    lines = [
+        (label, f"{number(count)} ({percent(count / figures['predicted'])})")
+        for label, count in shown
+    ]
     if len(counts) > len(shown):
-        lines.append(("", f"and {len(counts) - len(shown)} more classes"))
-    screen.section("Predicted classes", lines)
+        lines.append(("", f"and {len(counts) - len(shown)} more"))
+    screen.section("Predicted alternatives" if choice else "Predicted classes", lines)
     files = {"Model": paths["model"], "Predictions": paths["predictions"], "Figures": json}
     screen.files("Files", files.items())

@@ -10,14 +10,37 @@ from softunit.model_file import ProblemKind
 
 _SCORES = ("--w", "--weights-column")
 _FITTED = (*_SCORES, "--ridge", "--solver")
+_LIKELY = ("--C", "--clusters", "--errors", "--offset", "--solver", "--weights")
 
 BELONGS: Mapping[ProblemKind, tuple[str, ...]] = MappingProxyType(
     {
         "classifier": (
-            "--C",
+            *_LIKELY,
             "--class-weight",
+            "--grouped",
+            "--l1-ratio",
             "--no-intercept",
-            "--offset",
+            "--reference",
+        ),
+        "choice": (
+            *_LIKELY,
+            "--alternatives",
+            "--availability",
+            "--formula",
+            "--groups",
+            "--interact",
+            "--no-intercept",
+            "--pattern",
+            "--reference",
+            "--strict",
+            "--wide",
+        ),
+        "ordinal": (
+            "--C",
+            "--clusters",
+            "--errors",
+            "--order",
+            "--presto",
             "--solver",
             "--weights",
         ),
@@ -38,6 +61,11 @@ _NEEDED: Mapping[str, tuple[str, str]] = MappingProxyType(
             "--matrix",
             "name the table of the outer matrix, with one row for each output: its target, and one"
             " number for each row of DATA",
+        ),
+        "choice": (
+            "--groups",
+            "name the column that says which rows are one choice set; where each row is a whole"
+            " set, give --wide instead",
         ),
         "leverage": ("--shift", "name the column with the b of diag(1/(A x - b)) A"),
     }
@@ -81,9 +109,68 @@ def check_belonging(given: Collection[str], problem: ProblemKind) -> None:
             "--w is one number for all rows, and --weights-column one for each row: give one of"
             " them."
         )
+    if problem == "classifier" and "--reference" in given and "--errors" not in given:
+        raise InputError(
+            "--reference says what the errors of coefficients are against: give --errors too, or"
+            " leave it out."
+        )
+    if "--formula" in given:
+        _check_formula(given)
+    if "--wide" in given:
+        _check_wide(given)
+        return
+    for option in ("--availability", "--pattern"):
+        if option in given:
+            raise InputError(f"{option} says how --wide reads its columns: give both, or neither.")
     needed, what = _NEEDED.get(problem, ("", ""))
     if needed and needed not in given:
         raise InputError(f"--problem {problem} needs {needed}: {what}.")
+
+
+def check_errors(kind: str | None, clusters: str | None) -> None:
+    """Refuse clustered errors without clusters, and clusters without them.
+
+    Parameters
+    ----------
+    kind : str or None
+        What --errors was given.
+    clusters : str or None
+        What --clusters was given.
+
+    Raises
+    ------
+    InputError
+        If one is given without the other.
+    """
+    if kind == "clustered" and clusters is None:
+        raise InputError(
+            "--errors clustered needs --clusters: name the column that says which rows belong"
+            " together."
+        )
+    if clusters is not None and kind != "clustered":
+        raise InputError("--clusters goes with --errors clustered: give both, or neither.")
+
+
+def _check_formula(given: Collection[str]) -> None:
+    for option in ("--drop", "--impute", "--interact", "--wide"):
+        if option in given:
+            raise InputError(
+                f"--formula makes the columns of a long table by itself: leave {option} out, or"
+                " the formula."
+            )
+    if "--out" in given:
+        raise InputError(
+            "a model of a formula cannot be saved, as the formula may run what it names: leave"
+            " --out out, or name the columns with --interact and --drop in place of the formula."
+        )
+
+
+def _check_wide(given: Collection[str]) -> None:
+    if "--groups" in given:
+        raise InputError(
+            "--wide says that each row is a whole choice set, and --groups that sets have several"
+            " rows: give one of them."
+        )
 
 
 def _homes(option: str) -> tuple[str, ...]:

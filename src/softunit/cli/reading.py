@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,47 +9,22 @@ import numpy as np
 from scipy import sparse
 
 from softunit._typing import Array, Vector
-from softunit.cli.request import FitRequest
+from softunit.cli.choice_reading import prepared_choice
+from softunit.cli.prepared import Prepared, named_columns
+from softunit.cli.request import FitRequest, listed_names
 from softunit.errors import InputError
 from softunit.tables import (
-    Encoding,
     Table,
     fit_encoding,
     notes_on_numbers,
+    read_labels,
     read_numeric,
     read_table,
     read_target,
-    read_weights,
+    with_contrasts,
 )
 from softunit.tables.matrices import select_columns
-from softunit.tables.names import show
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A table turned into what an estimator takes.
-
-    Attributes
-    ----------
-    X : array of shape (n, d)
-    y : array of shape (n,); (m,) for two layers
-    encoding : Encoding
-    target : str
-    named : dict
-        Row weights, offset or shift, by the names that `fit` has for them.
-    settings : dict
-        What the tables hold of the estimator's settings: w for each row, the outer matrix.
-    notes : tuple of str
-        What is odd about the table, as sentences.
-    """
-
-    X: Any
-    y: Any
-    encoding: Encoding
-    target: str
-    named: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+from softunit.tables.names import listed, near, rows, show
 
 
 def prepared(request: FitRequest) -> Prepared:
@@ -65,17 +39,16 @@ def prepared(request: FitRequest) -> Prepared:
     InputError
         If a file, a column or a value is not as the problem needs it.
     """
-    table = read_table(request.data, format=request.format)
+    if request.problem == "choice":
+        return prepared_choice(request)
+    table = read_table(request.data, format=request.format, text=_texts(request))
     settings: dict[str, Any] = {}
     if request.matrix is not None:
         target, y, matrix = read_outer(request.matrix, request.target_of, table)
         settings["matrix"] = matrix
     else:
         target = request.target_of(table)
-        kind = "labels" if request.problem == "classifier" else "numeric"
-        y = read_target(table, target, kind=kind)  # type: ignore[arg-type]
-    if request.problem == "classifier":
-        _check_labels(y, target)
+        y = _target(request, table, target, settings)
     encoding = fit_encoding(
         table,
         target=None if request.matrix is not None else target,
@@ -84,32 +57,82 @@ def prepared(request: FitRequest) -> Prepared:
         impute=request.impute,
         unknown=request.unknown,
     )
+    if request.problem == "ordinal" or request.errors is not None:
+        # Columns of all levels sum to one, as an intercept does: no error could be told.
+        encoding = with_contrasts(encoding)
     if request.weights_column is not None:
         settings["w"] = read_numeric(table, request.weights_column, role="w")
     named = named_columns(table, request)
-    if "offset" in named:
+    if "offset" in named and request.problem == "classifier":
         _check_two_classes(y, target)
     notes = notes_on_numbers(table, encoding)
-    return Prepared(encoding.apply(table), y, encoding, target, named, settings, notes)
+    clusters = None
+    if request.clusters is not None:
+        clusters = read_labels(table, request.clusters, role="clusters")
+    return Prepared(encoding.apply(table), y, encoding, target, named, settings, notes, clusters)
 
 
-def named_columns(table: Table, named: Any) -> dict[str, Vector]:
-    """Return the columns that `fit` takes beside X and y, by its names for them.
+def _texts(request: FitRequest) -> tuple[str, ...]:
+    """Return the columns whose cells must not be read as numbers: ordered labels by name."""
+    named = request.problem == "ordinal" and request.order is not None and request.target
+    return (str(request.target),) if named else ()
+
+
+def _target(request: FitRequest, table: Table, target: str, settings: dict[str, Any]) -> Any:
+    """Return the target; the order of its classes goes to the settings."""
+    if request.problem not in ("classifier", "ordinal"):
+        return read_target(table, target, kind="numeric")
+    order = listed_names(request.order)
+    if request.problem == "ordinal":
+        y = ordered_labels(table, target, texts=order is not None)
+    else:
+        y = read_target(table, target, kind="labels")
+    _check_labels(y, target)
+    if request.reference is not None:
+        names = [str(label) for label in np.unique(y).tolist()]
+        if request.reference not in names:
+            raise InputError(
+                f"--reference names {show(request.reference)}, which is no class: they are"
+                f" {listed(names, 10)}.{near(request.reference, names)}"
+            )
+    if order is not None:
+        _check_order(y, order, target)
+        settings["order"] = order
+    return y
+
+
+def ordered_labels(table: Table, target: str, *, texts: bool) -> Array:
+    """Return labels of ordered classes; whole numbers as integers, however the file writes them.
 
     Parameters
     ----------
     table : Table
-    named : FitRequest or SavedModel
-        Both name weights, offset and shift.
+    target : str
+    texts : bool
+        Whether they are told apart by how they are written.
     """
-    columns = {}
-    if named.weights is not None:
-        columns["sample_weight"] = read_weights(table, named.weights)
-    if named.offset is not None:
-        columns["offset"] = read_numeric(table, named.offset, role="offset")
-    if named.shift is not None:
-        columns["b"] = read_numeric(table, named.shift, role="shift")
-    return columns
+    y = read_target(table, target, kind="labels")
+    if y.dtype.kind == "f" and (y == np.rint(y)).all() and (np.abs(y) <= 2**53).all():
+        y = y.astype(np.int64)
+    return y.astype(np.str_) if texts else y
+
+
+def _check_order(texts: Array, order: tuple[str, ...], target: str) -> None:
+    """Refuse labels that the order does not name, and names that are no label."""
+    strange = np.flatnonzero(~np.isin(texts, order))
+    if len(strange):
+        found = rows(len(strange), int(strange[0]), "row")
+        name = texts[strange[0]].item()
+        raise InputError(
+            f"Target {show(target)} holds {show(name)} ({found}), which --order does not name: it"
+            f" names {listed(order)}.{near(name, order)}"
+        )
+    unseen = [name for name in order if name not in set(texts.tolist())]
+    if unseen:
+        raise InputError(
+            f"--order names {listed(unseen, 5)}, which column {show(target)} holds in no row:"
+            f" leave it out, as nothing can be learned of it.{near(unseen[0], np.unique(texts))}"
+        )
 
 
 def read_outer(path: Path, target_of: Any, data: Table) -> tuple[str, Vector, Any]:

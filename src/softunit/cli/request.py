@@ -9,10 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from softunit.cli.problems import BELONGS, check_belonging
+from softunit.cli.problems import BELONGS, check_belonging, check_errors
 from softunit.errors import InputError
 from softunit.model_file import ProblemKind
 from softunit.model_file.model import ESTIMATORS
+from softunit.model_file.settings import check_settings
 from softunit.tables import Table
 from softunit.tables.names import listed, show
 
@@ -33,8 +34,24 @@ class FitRequest:
     no_intercept, no_gauge, normalise, interior : bool
     restarts : int or None
     fidelity, unit, outer : str or None
-    weights, offset, weights_column, shift : str or None
+    weights, offset, weights_column, shift, groups, clusters : str or None
         Names of columns.
+    alternatives : str or None
+        The column that names them; for wide tables their names, with commas between.
+    reference : str or None
+        The class or alternative that others are told apart from.
+    interact : tuple of str
+        Columns with a coefficient for each alternative.
+    wide, strict, grouped : bool
+    formula : str or None
+        What makes the columns of a model of choice.
+    pattern, availability : str or None
+        As `tables.wide_layout` takes them.
+    order : str or None
+        Ordered classes from the lowest, with commas between.
+    presto, l1_ratio : float or None
+    errors : str or None
+        Kind of the standard errors.
     matrix : Path or None
     drop : tuple of str
     impute, unknown, format : str or None
@@ -64,6 +81,21 @@ class FitRequest:
     offset: str | None = None
     weights_column: str | None = None
     shift: str | None = None
+    groups: str | None = None
+    alternatives: str | None = None
+    reference: str | None = None
+    interact: tuple[str, ...] = ()
+    formula: str | None = None
+    wide: bool = False
+    pattern: str | None = None
+    availability: str | None = None
+    strict: bool = False
+    order: str | None = None
+    presto: float | None = None
+    l1_ratio: float | None = None
+    grouped: bool = False
+    errors: Any = None
+    clusters: str | None = None
     matrix: Path | None = None
     drop: tuple[str, ...] = ()
     impute: Any = None
@@ -85,7 +117,8 @@ class FitRequest:
             name: value.value if isinstance(value, Enum) else value
             for name, value in options.items()
         }
-        return cls(**(plain | {"drop": tuple(plain.get("drop") or ())}))
+        several = {name: tuple(plain.get(name) or ()) for name in ("drop", "interact")}
+        return cls(**(plain | several))
 
     def roles(self) -> dict[str, str]:
         """Return the columns that are neither features nor target, by the part they play."""
@@ -94,6 +127,9 @@ class FitRequest:
             "offset": self.offset,
             "w": self.weights_column,
             "shift": self.shift,
+            "choice sets": self.groups,
+            "alternatives": None if self.wide else self.alternatives,
+            "clusters": self.clusters,
         }
         return {role: name for role, name in named.items() if name is not None}
 
@@ -110,33 +146,24 @@ class FitRequest:
             If a setting is wrong, or belongs to another problem.
         """
         self._check_options()
-        given = {
-            "C": self.C,
-            "ridge": self.ridge,
-            "w": self.w,
-            "tol": self.tol,
-            "restarts": self.restarts,
-            "fidelity": self.fidelity,
-            "unit": self.problem if self.problem in ("exp", "cosh", "sinh") else self.unit,
-            "outer": self.outer,
-            "class_weight": self.class_weight,
-            "fit_intercept": False if self.no_intercept else None,
-            "normalise": self.normalise or None,
-            "signs": "interior" if self.interior else None,
-            "solver": self.solver if "--solver" in BELONGS[self.problem] else None,
-        }
+        given = _PARAMETERS.get(self.problem, _of_regression)(self)
         settings: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        if self.tol is not None:
+            settings["tol"] = self.tol
+        if "--solver" in BELONGS[self.problem]:
+            settings["solver"] = self.solver
         if self.no_gauge:
             settings["gauge"] = None
         kind = ESTIMATORS[self.problem]
         estimator = kind(max_iter=self.max_iter, verbose=verbose, **settings)
-        estimator._check_parameters()
+        check_settings(estimator)
         return estimator
 
     def _check_options(self) -> None:
         """Refuse options of other problems, and columns with two roles."""
-        given = self._options()
+        given = self._options() | {"--drop": self.drop or None}
         check_belonging([name for name, value in given.items() if value is not None], self.problem)
+        check_errors(self.errors, self.clusters)
         if self.fidelity == "paper" and self.solver != "auto":
             raise InputError(
                 "--fidelity paper runs the paper's own algorithm: leave --solver out, or the"
@@ -169,6 +196,8 @@ class FitRequest:
         for option, value in self._options().items():
             if value is True:
                 words.append(option)
+            elif isinstance(value, tuple):
+                words += [word for item in value for word in (option, item)]
             elif value is not None:
                 text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
                 words += [option, text]
@@ -181,7 +210,22 @@ class FitRequest:
         return {
             "--target": self.target,
             "--problem": None if self.problem == "classifier" else self.problem,
+            "--groups": self.groups,
+            "--alternatives": self.alternatives,
+            "--reference": self.reference,
+            "--formula": self.formula,
+            "--wide": self.wide or None,
+            "--pattern": self.pattern,
+            "--availability": self.availability,
+            "--strict": self.strict or None,
+            "--order": self.order,
+            "--presto": self.presto,
             "--C": self.C,
+            "--l1-ratio": self.l1_ratio,
+            "--grouped": self.grouped or None,
+            "--errors": self.errors,
+            "--clusters": self.clusters,
+            "--interact": self.interact or None,
             "--ridge": self.ridge,
             "--w": self.w,
             "--weights-column": self.weights_column,
@@ -207,3 +251,56 @@ class FitRequest:
             "--out": self.out,
             "--no-intercept": self.no_intercept or None,
         }
+
+
+def listed_names(text: str | None) -> tuple[str, ...] | None:
+    """Return the names in a text with commas between them; None where there is no text.
+
+    Parameters
+    ----------
+    text : str or None
+    """
+    if text is None:
+        return None
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _of_classifier(request: FitRequest) -> dict[str, Any]:
+    return {
+        "C": request.C,
+        "class_weight": request.class_weight,
+        "fit_intercept": False if request.no_intercept else None,
+        "l1_ratio": request.l1_ratio,
+        "grouped": request.grouped or None,
+    }
+
+
+def _of_choice(request: FitRequest) -> dict[str, Any]:
+    named = request.wide or request.alternatives is not None
+    return {
+        "C": request.C,
+        "alternative_constants": named and not request.no_intercept,
+        "strict": request.strict or None,
+    }
+
+
+def _of_ordinal(request: FitRequest) -> dict[str, Any]:
+    return {"C": request.C, "presto": request.presto}
+
+
+def _of_regression(request: FitRequest) -> dict[str, Any]:
+    curve = request.problem in ("exp", "cosh", "sinh")
+    return {
+        "ridge": request.ridge,
+        "w": request.w,
+        "restarts": request.restarts,
+        "fidelity": request.fidelity,
+        "unit": request.problem if curve else request.unit,
+        "outer": request.outer,
+        "normalise": request.normalise or None,
+        "signs": "interior" if request.interior else None,
+    }
+
+
+_PARAMETERS = {"classifier": _of_classifier, "choice": _of_choice, "ordinal": _of_ordinal}
+"""The settings of an estimator by what was asked for; of all others they are a regression's."""

@@ -57,6 +57,11 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
             "`shift` names the column with the b of leverage scores: they need it, and no other"
             f" problem has one; got {model.shift!r} for {model.problem!r}."
         )
+    if (model.choice is not None) != (model.problem == "choice"):
+        raise InputError(
+            "`choice` says how a table holds choices: models of choice need it, and no other has"
+            f" one; got {model.choice!r} for {model.problem!r}."
+        )
     tensors = tensors_of(model)
     for name, tensor in tensors.items():
         _check_finite(name, tensor)

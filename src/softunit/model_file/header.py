@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from softunit._typing import Array
 from softunit.errors import FileError, InputError
+from softunit.estimators import ConditionalLogit, OrdinalClassifier, SoftmaxClassifier
 from softunit.model_file import checks
+from softunit.model_file.choices import decode_choice, encode_choice
+from softunit.model_file.errors import decode_errors, encode_errors
+from softunit.model_file.fitted import set_fitted
 from softunit.model_file.model import FORMAT, PROBLEMS, ProblemKind, SavedModel, Training
 from softunit.model_file.settings import decode_settings, encode_settings
 from softunit.model_file.tensors import matrix_of
@@ -19,11 +24,23 @@ from softunit.tables import Encoding
 from softunit.tables.names import listed, show
 
 KEYS = (
-    "classes", "encoding", "format", "offset", "problem", "score_weights", "settings", "shift",
-    "softunit", "target", "training", "weights",
+    "choice", "classes", "encoding", "errors", "format", "offset", "problem", "score_weights",
+    "settings", "shift", "softunit", "target", "training", "weights",
 )  # fmt: skip
-_SINCE_2 = {"score_weights": None, "shift": None}
-_OLD_PROBLEMS: tuple[ProblemKind, ...] = ("classifier", "softmax")
+_SINCE: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {2: ("score_weights", "shift"), 3: ("choice", "errors")}
+)
+"""Keys of the header by the format that brought them; None in older files."""
+
+_SINCE_3 = ("choice", "ordinal")
+_PROBLEMS: Mapping[int, tuple[ProblemKind, ...]] = MappingProxyType(
+    {
+        1: ("classifier", "softmax"),
+        2: tuple(problem for problem in PROBLEMS if problem not in _SINCE_3),
+        3: PROBLEMS,
+    }
+)
+"""The problems of each format."""
 _TRAINING = tuple(Training.__dataclass_fields__)
 _LABEL_TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
@@ -49,6 +66,8 @@ def encode_header(model: SavedModel) -> dict[str, Any]:
         "settings": encode_settings(model),
         "encoding": model.encoding.to_json(),
         "training": dict(vars(model.training)),
+        "choice": encode_choice(model.choice),
+        "errors": encode_errors(model.errors),
     }
 
 
@@ -60,9 +79,17 @@ def _version() -> str:
 
 
 def _encode_classes(model: SavedModel) -> dict[str, Any] | None:
-    if model.problem != "classifier":
+    """Return the labels of classes, or of alternatives, with their type."""
+    estimator = model.estimator
+    if isinstance(estimator, SoftmaxClassifier | OrdinalClassifier):
+        labels = estimator.classes_
+    elif isinstance(estimator, ConditionalLogit) and model.choice is not None:
+        if model.choice.alternatives is None:
+            return None
+        labels = estimator.alternatives_
+    else:
         return None
-    values = np.asarray(model.estimator.classes_).tolist()
+    values = np.asarray(labels).tolist()
     kinds = {type(value).__name__ for value in values}
     if len(kinds) != 1 or not kinds <= set(_LABEL_TYPES):
         raise InputError(
@@ -81,10 +108,10 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
         If a key is unknown or missing, a value has the wrong type, or sizes disagree; the file is
         named by the caller.
     """
-    data, old = _at_this_format(data)
+    data, format = _at_this_format(data)
     checks.mapping(data, KEYS, "its header")
     checks.text(data["softunit"], "`softunit`")
-    problem = _decode_problem(data["problem"], _OLD_PROBLEMS if old else PROBLEMS)
+    problem = _decode_problem(data["problem"], _PROBLEMS[format])
     names = {
         key: checks.text_or_none(data[key], f"`{key}`")
         for key in ("weights", "offset", "score_weights", "shift")
@@ -96,19 +123,23 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
         data["settings"],
         matrix=matrix_of(tensors),
         by_column=names["score_weights"] is not None,
-        old=old,
+        format=format,
     )
-    classes = _decode_classes(data["classes"], problem)
-    width = _set_fitted(estimator, tensors, classes)
+    choice = decode_choice(data["choice"], problem)
+    named = choice is not None and choice.alternatives is not None
+    classes = _decode_classes(data["classes"], problem, named=named)
     training = _decode_training(data["training"])
-    n_iter = training.n_iter
-    classifies = problem == "classifier"
-    estimator.n_iter_ = np.array([n_iter], dtype=np.int32) if classifies else n_iter
-    if not classifies:
+    width = set_fitted(problem, estimator, tensors, classes)
+    estimator.n_iter_ = training.n_iter
+    if problem == "classifier":
+        estimator.n_iter_ = np.array([training.n_iter], dtype=np.int32)
+    else:
         estimator.solution_ = training.solution(estimator.coef_)
     return SavedModel(
         estimator=estimator,
         encoding=_decode_encoding(data["encoding"], width),
+        choice=choice,
+        errors=decode_errors(data["errors"], tensors),
         problem=problem,
         target=checks.text(data["target"], "`target`"),
         training=training,
@@ -116,22 +147,23 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
     )
 
 
-def _at_this_format(data: Any) -> tuple[Any, bool]:
-    """Return a header with the keys of this format, and whether it was of format 1."""
+def _at_this_format(data: Any) -> tuple[Any, int]:
+    """Return a header with the keys of this format, and the format it was written in."""
     if not isinstance(data, dict):
-        return data, False
+        return data, FORMAT
     version = data.get("format")
-    if isinstance(version, bool) or version not in (1, FORMAT):
+    if type(version) is not int or version not in _PROBLEMS:
+        *old, last = _PROBLEMS
         raise FileError(
-            f"it has format version {show(version)}, and this release reads 1 and {FORMAT};"
-            " read it with the release that wrote it, or fit again"
+            f"it has format version {show(version)}, and this release reads"
+            f" {', '.join(map(str, old))} and {last}; read it with the release that wrote it, or"
+            " fit again"
         )
-    if version == FORMAT:
-        return data, False
-    strange = sorted(set(data) & set(_SINCE_2))
+    later = {key for since, keys in _SINCE.items() if since > version for key in keys}
+    strange = sorted(set(data) & later)
     if strange:
         raise FileError(f"its header has unknown keys {listed(strange)}")
-    return data | _SINCE_2, True
+    return data | dict.fromkeys(later), version
 
 
 def _decode_problem(value: Any, known: tuple[ProblemKind, ...]) -> ProblemKind:
@@ -141,11 +173,11 @@ def _decode_problem(value: Any, known: tuple[ProblemKind, ...]) -> ProblemKind:
     raise FileError(f"`problem` must be one of {listed(known)}; got {show(value)}")
 
 
-def _decode_classes(data: Any, problem: str) -> Array | None:
-    """Return the labels in sorted order, of the type that they had at the fit."""
-    if problem != "classifier":
+def _decode_classes(data: Any, problem: str, *, named: bool) -> Array | None:
+    """Return the labels of classes or alternatives, of the type that they had at the fit."""
+    if problem not in ("classifier", "ordinal") and not named:
         if data is not None:
-            raise FileError(f"`classes` must be null for a regression; got {show(data)}")
+            raise FileError(f"`classes` must be null where there are none; got {show(data)}")
         return None
     checks.mapping(data, ("type", "values"), "`classes`")
     kind, values = data["type"], data["values"]
@@ -159,32 +191,12 @@ def _decode_classes(data: Any, problem: str) -> Array | None:
         ):
             raise FileError(f"`classes` must hold labels of type {kind}; got {show(value)}")
     classes = np.array(values, dtype=np.float64) if kind == "float" else np.array(values)
-    if classes.dtype.kind == "O" or not bool((classes[1:] > classes[:-1]).all()):
+    # The order of ordered classes says what they mean; all others are sorted.
+    several = len(set(values)) == len(values)
+    good = several if problem == "ordinal" else bool((classes[1:] > classes[:-1]).all())
+    if classes.dtype.kind == "O" or not good:
         raise FileError(f"`classes` must be sorted, different and representable: {show(values)}")
     return classes
-
-
-def _set_fitted(estimator: Any, tensors: Mapping[str, Array], classes: Array | None) -> int:
-    """Set the coefficients, shapes checked, and return the number d of columns."""
-    coef = tensors["coef"]
-    if classes is None:
-        expected: tuple[int, ...] = (coef.size,)
-    else:
-        scores = 1 if len(classes) == 2 else len(classes)
-        # Two classes may also have been fitted from shares; they too have one column of scores.
-        expected = (scores, coef.size // scores)
-        intercept = tensors["intercept"]
-        if intercept.shape != (scores,) or intercept.dtype != coef.dtype:
-            raise FileError(
-                f"`intercept` has shape {intercept.shape} and type {intercept.dtype}, but"
-                f" {len(classes)} classes need ({scores},) and {coef.dtype}"
-            )
-        estimator.intercept_, estimator.classes_ = intercept, classes
-    if coef.shape != expected or coef.size == 0:
-        raise FileError(f"`coef` has shape {coef.shape}, which does not go with its classes")
-    estimator.coef_ = coef
-    estimator.n_features_in_ = coef.shape[-1]
-    return int(coef.shape[-1])
 
 
 def _decode_encoding(data: Any, width: int) -> Encoding:

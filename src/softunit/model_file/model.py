@@ -8,21 +8,34 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 from softunit._typing import Vector
 from softunit.estimators import (
+    ConditionalLogit,
     HyperbolicRegressor,
     LeverageScoreInverter,
+    OrdinalClassifier,
     RescaledRegressor,
     SoftmaxClassifier,
     SoftmaxRegressor,
     TwoLayerRegressor,
 )
+from softunit.model_file.choices import ChoiceTable
+from softunit.model_file.errors import SavedErrors
 from softunit.solution import Solution, Status
 from softunit.tables import Encoding
 
-FORMAT = 2
-"""The version of the file format that this release writes; it reads this one and 1."""
+FORMAT = 3
+"""The version of the file format that this release writes; it reads this one, 1 and 2."""
 
 ProblemKind: TypeAlias = Literal[
-    "classifier", "softmax", "exp", "cosh", "sinh", "rescaled", "two-layer", "leverage"
+    "classifier",
+    "choice",
+    "ordinal",
+    "softmax",
+    "exp",
+    "cosh",
+    "sinh",
+    "rescaled",
+    "two-layer",
+    "leverage",
 ]
 Regressor: TypeAlias = (
     SoftmaxRegressor
@@ -31,11 +44,13 @@ Regressor: TypeAlias = (
     | TwoLayerRegressor
     | LeverageScoreInverter
 )
-Estimator: TypeAlias = SoftmaxClassifier | Regressor
+Estimator: TypeAlias = SoftmaxClassifier | ConditionalLogit | OrdinalClassifier | Regressor
 
 PROBLEMS: tuple[ProblemKind, ...] = get_args(ProblemKind)
 ESTIMATORS: dict[ProblemKind, type[Any]] = {
     "classifier": SoftmaxClassifier,
+    "choice": ConditionalLogit,
+    "ordinal": OrdinalClassifier,
     "softmax": SoftmaxRegressor,
     "exp": HyperbolicRegressor,
     "cosh": HyperbolicRegressor,
@@ -136,7 +151,9 @@ class SavedModel:
         says about itself is taken on trust. The `solution_` of a regressor is what the file says
         of its fit; `certify` takes nothing but x from it.
     encoding : Encoding
-    problem : {"classifier", "softmax", "exp", "cosh", "sinh", "rescaled", "two-layer", "leverage"}
+    problem : str
+        "classifier", "choice", "ordinal", "softmax", "exp", "cosh", "sinh", "rescaled",
+        "two-layer" or "leverage".
     target : str
         Name of the column that is predicted; for two layers a column of the outer matrix's table.
     training : Training
@@ -147,6 +164,10 @@ class SavedModel:
         w = None then, which its `certify` refuses: w must be read and set.
     shift : str or None
         Name of the column with the b of leverage scores.
+    choice : ChoiceTable or None
+        How a table holds choices.
+    errors : SavedErrors or None
+        The classical errors of the coefficients, where they were computed.
     """
 
     estimator: Estimator
@@ -158,6 +179,8 @@ class SavedModel:
     offset: str | None = None
     score_weights: str | None = None
     shift: str | None = None
+    choice: ChoiceTable | None = None
+    errors: SavedErrors | None = None
 
 
 def _finite(value: float) -> float | None:

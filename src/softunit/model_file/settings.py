@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from softunit.errors import FileError, InputError
+from softunit.estimators import OrdinalClassifier
 from softunit.model_file import checks
 from softunit.model_file.model import ESTIMATORS, ProblemKind, SavedModel
 from softunit.tables.names import show
@@ -19,11 +22,16 @@ _INFINITY = "infinity"
 _OF_THE_RUN = "keyboard_interrupt"
 """The setting that says nothing about the model, so that files do without it."""
 
-_ARRAYS = ("matrix",)
-"""The settings that are saved as arrays."""
+_ELSEWHERE = ("matrix", "order")
+"""The settings that are saved as arrays, or with the classes."""
 
-_LATER = {"normalise": False}
-"""Settings that files of format 1 lack, and what they stand for there."""
+_LATER: Mapping[int, Mapping[str, Any]] = MappingProxyType(
+    {
+        1: {"normalise": False, "l1_ratio": 0.0, "grouped": False},
+        2: {"l1_ratio": 0.0, "grouped": False},
+    }
+)
+"""Settings that files of an old format lack, and what they stand for there."""
 
 
 def encode_settings(model: SavedModel) -> dict[str, Any]:
@@ -37,7 +45,7 @@ def encode_settings(model: SavedModel) -> dict[str, Any]:
     """
     settings = dict(model.estimator.get_params(deep=False))
     del settings[_OF_THE_RUN]
-    for name in _ARRAYS:
+    for name in _ELSEWHERE:
         settings.pop(name, None)
     if model.score_weights is not None:
         settings["w"] = None
@@ -53,7 +61,7 @@ def encode_settings(model: SavedModel) -> dict[str, Any]:
 
 
 def decode_settings(
-    problem: ProblemKind, data: Any, *, matrix: Any, by_column: bool, old: bool
+    problem: ProblemKind, data: Any, *, matrix: Any, by_column: bool, format: int
 ) -> Any:
     """Return an estimator, not fitted, whose settings are those that its class has and accepts.
 
@@ -66,8 +74,8 @@ def decode_settings(
         The outer matrix of two layers.
     by_column : bool
         Whether w stands in a column of the data.
-    old : bool
-        Whether the file is of format 1.
+    format : int
+        Of the file.
 
     Raises
     ------
@@ -76,13 +84,15 @@ def decode_settings(
     """
     kind = ESTIMATORS[problem]
     defaults = kind().get_params(deep=False)
-    for name in (_OF_THE_RUN, *_ARRAYS):
+    for name in (_OF_THE_RUN, *_ELSEWHERE):
         defaults.pop(name, None)
-    if old and isinstance(data, dict):
-        data = {name: value for name, value in _LATER.items() if name in defaults} | data
+    later = _LATER.get(format, {})
+    if later and isinstance(data, dict):
+        data = {name: value for name, value in later.items() if name in defaults} | data
     settings = dict(checks.mapping(data, defaults, "`settings`"))
-    if settings.get("C") == _INFINITY:
-        settings["C"] = math.inf
+    for name in ("C", "presto"):
+        if settings.get(name) == _INFINITY:
+            settings[name] = math.inf
     if "w" in settings and not by_column:
         checks.number(settings["w"], "setting `w`")
     for name, default in defaults.items():
@@ -92,7 +102,7 @@ def decode_settings(
             )
     estimator = kind(**settings) if matrix is None else kind(matrix=matrix, **settings)
     try:
-        estimator._check_parameters()
+        check_settings(estimator)
         if problem == "two-layer":
             TwoLayerSquares(estimator.outer, matrix)
     except InputError as error:
@@ -102,10 +112,30 @@ def decode_settings(
     return estimator
 
 
+def check_settings(estimator: Any) -> None:
+    """Refuse settings that an estimator would refuse at its fit.
+
+    Parameters
+    ----------
+    estimator : an estimator, fitted or not
+
+    Raises
+    ------
+    InputError
+        If one is wrong.
+    """
+    if isinstance(estimator, OrdinalClassifier):
+        estimator._plan()
+    else:
+        estimator._check_parameters()
+
+
 def _fits(name: str, value: Any, default: Any) -> bool:
     """Return whether a setting is of a type that it may have; the estimator checks the rest."""
     if name == "class_weight":
         return value is None or value == "balanced"
+    if name == "reference":
+        return value is None or isinstance(value, str | int | float)
     if name in ("random_state", "verbose"):
         return (value is None and name == "random_state") or type(value) is int
     if isinstance(default, str) and not isinstance(value, str):

@@ -10,11 +10,15 @@ from scipy import sparse
 
 from softunit._typing import Array
 from softunit.errors import FileError
+from softunit.model_file.errors import TENSORS, error_tensors
 from softunit.model_file.model import PROBLEMS, SavedModel
 from softunit.tables.names import listed, show
 
 CSR = ("matrix_data", "matrix_indices", "matrix_indptr", "matrix_shape")
 """A sparse outer matrix, as the three arrays of CSR and its shape."""
+
+WITH_ERRORS = ("classifier", "choice", "ordinal")
+"""The problems whose coefficients may have errors."""
 
 _FLOATS = ("F32", "F64")
 _WHOLE = frozenset(CSR[1:])
@@ -31,9 +35,11 @@ def tensors_of(model: SavedModel) -> dict[str, Array]:
     tensors = {"coef": np.ascontiguousarray(estimator.coef_)}
     if model.problem == "classifier":
         tensors["intercept"] = np.ascontiguousarray(estimator.intercept_)
+    if model.problem == "ordinal":
+        tensors["thresholds"] = np.ascontiguousarray(estimator.thresholds_)
     if model.problem == "two-layer":
         tensors |= _matrix_tensors(estimator.matrix)
-    return tensors
+    return tensors | error_tensors(model.errors)
 
 
 def _matrix_tensors(matrix: Any) -> dict[str, Array]:
@@ -63,9 +69,12 @@ def check_names(problem: object, names: set[str]) -> None:
         return  # the header is refused, with its problem
     arrays: dict[str, tuple[set[str], ...]] = {
         "classifier": ({"coef", "intercept"},),
+        "ordinal": ({"coef", "thresholds"},),
         "two-layer": ({"coef", "matrix"}, {"coef", *CSR}),
     }
     known = arrays.get(problem, ({"coef"},))
+    if problem in WITH_ERRORS:
+        known = (*known, *(each | set(TENSORS) for each in known))
     if names not in known:
         wanted = " or ".join(listed(sorted(each)) for each in known)
         raise FileError(f"it must hold the arrays {wanted}; it holds {listed(sorted(names), 5)}")

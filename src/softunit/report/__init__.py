@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from softunit.report.build import classifier_summary, regressor_summary
+from softunit.report.choice import ChoiceRows, choice_summary, ordinal_summary
+from softunit.report.estimates import Estimate, Estimates, estimates
+from softunit.report.estimates_text import EstimatesText
 from softunit.report.html import render_html, write_html
 from softunit.report.summary import (
     Bin,
@@ -12,18 +15,27 @@ from softunit.report.summary import (
     FitSummary,
     Labels,
     Scatter,
+    Share,
 )
 from softunit.report.text import render_text, summary_table
 
 __all__ = [
     "Bin",
     "Calibration",
+    "ChoiceRows",
     "Coefficient",
     "Confused",
+    "Estimate",
+    "Estimates",
+    "EstimatesText",
     "FitSummary",
     "Labels",
     "Scatter",
+    "Share",
+    "choice_summary",
     "classifier_summary",
+    "estimates",
+    "ordinal_summary",
     "regressor_summary",
     "render_html",
     "render_text",

@@ -93,15 +93,11 @@ def classifier_summary(
     pair = len(classes) == 2
     about = f"probability of class {classes[1]}" if pair else "probability of the predicted class"
     coef = np.atleast_2d(np.asarray(estimator.coef_))
-    shown = _coefficients(estimator, X, labels, classes[-1:] if len(coef) == 1 else classes)
+    shown = shown_coefficients(estimator, X, labels, classes[-1:] if len(coef) == 1 else classes)
     return FitSummary(
-        title=labels.title or _title(estimator, labels),
+        **described(estimator, X, labels, sample_weight, classes),
         objective=labels.objective or classifier_objective(estimator.get_params(deep=False)),
         scale="mean loss plus penalty",
-        solution=estimator.solution_,
-        certificate=estimator.certificate_,
-        data=_data(X, labels, classes, sample_weight),
-        settings=_settings(estimator),
         measures=(
             ("Accuracy", percent(counts.accuracy)),
             ("Always the largest class", percent(counts.largest_class)),
@@ -111,12 +107,10 @@ def classifier_summary(
         confusion=counts.confusion.toarray() if len(classes) <= LARGEST_MATRIX else None,
         confused=pairs,
         calibration=calibration(counts, about),
-        coefficients=shown.largest,
+        coefficients=() if labels.estimates else shown.largest,
         n_coefficients=coef.size,
         effect=shown.effect,
-        notes=labels.notes,
-        repeat=labels.repeat,
-        advice=labels.advice,
+        estimates=labels.estimates,
     )
 
 
@@ -163,9 +157,9 @@ def regressor_summary(
         raise InputError(
             f"`b` must have one entry per fitted value: got {target.shape} and {fitted.shape}."
         )
-    shown = _coefficients(estimator, X, labels, ("",))
+    shown = shown_coefficients(estimator, X, labels, ("",))
     return FitSummary(
-        title=labels.title or _title(estimator, labels),
+        **described(estimator, X, labels, sample_weight),
         objective=labels.objective
         or regressor_objective(
             type(estimator).__name__,
@@ -173,20 +167,38 @@ def regressor_summary(
             weighted=sample_weight is not None,
         ),
         scale="loss plus penalty",
-        solution=estimator.solution_,
-        certificate=estimator.certificate_,
-        data=_data(X, labels, (), sample_weight),
-        settings=_settings(estimator),
         measures=(*regression_measures(target, fitted), *_of_signs(estimator)),
         coefficients=shown.largest,
         n_coefficients=int(np.asarray(estimator.coef_).size),
         effect=shown.effect,
         fit=_thin(target, fitted),
         runs=_runs(estimator),
-        notes=labels.notes,
-        repeat=labels.repeat,
-        advice=labels.advice,
     )
+
+
+def described(
+    estimator: Fitted, X: Any, labels: Labels, weight: Any, classes: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return what the summaries of all estimators say, by the names of `FitSummary`.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    X : array, sparse array or frame of shape (n, d)
+    labels : Labels
+    weight : array of shape (n,) or None
+    classes : tuple of str
+    """
+    return {
+        "title": labels.title or _title(estimator, labels),
+        "solution": estimator.solution_,
+        "certificate": estimator.certificate_,
+        "data": _data(X, labels, classes, weight),
+        "settings": _settings(estimator),
+        "notes": labels.notes,
+        "repeat": labels.repeat,
+        "advice": labels.advice,
+    }
 
 
 def _table(X: Any) -> Any:
@@ -269,14 +281,31 @@ def _setting(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class Shown:
     """The coefficients that are shown, and what ranks them."""
 
     largest: tuple[Any, ...]
     effect: str
 
 
-def _coefficients(estimator: Fitted, X: Any, labels: Labels, classes: tuple[str, ...]) -> _Shown:
+def shown_coefficients(
+    estimator: Fitted, X: Any, labels: Labels, classes: tuple[str, ...]
+) -> Shown:
+    """Return the coefficients of largest effect.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    X : array, sparse array or frame of shape (n, d)
+    labels : Labels
+    classes : tuple of str
+        One for each row of the coefficients.
+
+    Raises
+    ------
+    InputError
+        If there is not a name for each column.
+    """
     coef: Array = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
     names = labels.feature_names or getattr(estimator, "feature_names_in_", None)
     if names is None:
@@ -292,4 +321,4 @@ def _coefficients(estimator: Fitted, X: Any, labels: Labels, classes: tuple[str,
         else "the coefficient times the standard deviation of its column"
     )
     features = tuple(str(name) for name in names)
-    return _Shown(largest_coefficients(coef, spread, features, classes, MOST_COEFFICIENTS), effect)
+    return Shown(largest_coefficients(coef, spread, features, classes, MOST_COEFFICIENTS), effect)

@@ -177,7 +177,9 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return points if step == 1 else [*points[:-1:step], points[-1]]
 
 
-def reliability_chart(calibration: Calibration) -> Chart:
+def reliability_chart(
+    calibration: Calibration, key: str = "reliability", title: str = "Reliability"
+) -> Chart:
     """Return observed frequency against predicted probability, over bars of the rows per bin."""
     unit = Axis("", 0.0, 1.0, False, tuple(Tick(i / 5, f"{i / 5:.1f}") for i in range(6)))
     box = Box(top=34.0, bottom=290.0)
@@ -185,8 +187,8 @@ def reliability_chart(calibration: Calibration) -> Chart:
     dots = tuple((box.x(bin_.confidence), box.y(bin_.observed), 4.5) for bin_ in full)
     read = "; ".join(f"{b.confidence:.2f}: {b.observed:.2f} ({b.count:,} rows)" for b in full)
     return Chart(
-        key="reliability",
-        title="Reliability",
+        key=key,
+        title=title,
         description=f"Observed frequency by predicted probability: {read}.",
         x=Axis(f"Predicted {calibration.about}", 0.0, 1.0, False, unit.ticks),
         y=Axis("Observed frequency", 0.0, 1.0, False, unit.ticks),

@@ -9,7 +9,10 @@ import numpy as np
 
 from softunit._files import replace_file
 from softunit.errors import MissingExtraError
-from softunit.report.charts import convergence_charts, reliability_chart, scatter_chart
+from softunit.report.axes import linear_axis
+from softunit.report.charts import Chart, convergence_charts, reliability_chart, scatter_chart
+from softunit.report.estimates import LEGEND, Estimates, forest
+from softunit.report.estimates_text import figures, interval_of
 from softunit.report.summary import FitSummary
 from softunit.report.words import (
     aligned,
@@ -63,6 +66,9 @@ def render_html(summary: FitSummary) -> str:
             charts=convergence_charts(summary),
             reliability=summary.calibration and reliability_chart(summary.calibration),
             scatter=summary.fit and scatter_chart(summary.fit),
+            thresholds=_thresholds(summary),
+            plot=summary.estimates and _plot(summary.estimates),
+            legend=LEGEND,
             matrix=_matrix(summary),
             widest=max((abs(item.effect) for item in summary.coefficients), default=0.0) or 1.0,
             version=version(),
@@ -72,6 +78,34 @@ def render_html(summary: FitSummary) -> str:
 
 def _state(summary: FitSummary) -> str:
     return "good" if summary.solution.converged else "poor"
+
+
+def _thresholds(summary: FitSummary) -> tuple[Chart, ...]:
+    """Return a reliability diagram for each threshold of an ordinal model."""
+    return tuple(
+        reliability_chart(each, f"threshold-{place}", sentence(each.about))
+        for place, each in enumerate(summary.thresholds)
+    )
+
+
+def _plot(table: Estimates) -> dict[str, Any]:
+    """Return the forest plot of a table: rows by class, on one axis for all."""
+    found = forest(table.rows)
+    axis = linear_axis([found.low, found.high], "")
+    drawn = list(zip(table.rows, found.whiskers, strict=True))
+    return {
+        "zero": found.zero,
+        # Labels of the ends would stick out of the column.
+        "ticks": [
+            {"at": round(100 * tick.place, 2), "label": tick.label}
+            for tick in axis.ticks
+            if 0.04 < tick.place < 0.96
+        ],
+        "groups": [
+            (label, [pair for pair in drawn if pair[0].label == label]) for label, _ in table.groups
+        ],
+        "cut": any(whisker.opens_left or whisker.opens_right for whisker in found.whiskers),
+    }
 
 
 def _matrix(summary: FitSummary) -> tuple[tuple[tuple[str, float], ...], ...]:
@@ -129,6 +163,13 @@ def page_environment(*packages: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        aligned=aligned, mark=mark, number=number, percent=percent, sentence=sentence, short=_short
+        aligned=aligned,
+        figures=figures,
+        interval=interval_of,
+        mark=mark,
+        number=number,
+        percent=percent,
+        sentence=sentence,
+        short=_short,
     )
     return environment

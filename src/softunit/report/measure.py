@@ -59,9 +59,7 @@ class Tally:
             confidence, hits = proba[:, 1], truth[:, [1]].toarray()[:, 0]
         else:
             confidence, hits = proba.max(axis=1), truth.multiply(predicted).sum(axis=1)
-        place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-        for total, weight in zip(self.bins, (np.ones(rows), confidence, hits), strict=True):
-            total += np.bincount(place, weights=weight, minlength=BINS)
+        add_to_bins(self.bins, confidence, hits)
 
     @property
     def accuracy(self) -> float:
@@ -72,6 +70,13 @@ class Tally:
     def largest_class(self) -> float:
         """Share of the most frequent class: the accuracy of always predicting it."""
         return float(self.confusion.sum(axis=1).max()) / self.rows
+
+
+def add_to_bins(bins: Matrix, confidence: Vector, hits: Vector) -> None:
+    """Count rows, predicted probabilities and hits (n,) in ten equal bins, shape (3, BINS)."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    for total, weight in zip(bins, (np.ones(len(confidence)), confidence, hits), strict=True):
+        total += np.bincount(place, weights=weight, minlength=BINS)
 
 
 def _one_hot(codes: Array, n_classes: int) -> Any:
@@ -103,7 +108,7 @@ def tally(estimator: Any, X: Any, y: Any) -> Tally:
     classes = np.asarray(estimator.classes_)
     truth = np.asarray(y)
     if truth.ndim == 1:
-        truth = _codes(truth, classes)
+        truth = codes_of(truth, classes)
     result = Tally(len(classes))
     for rows, block in blocks(X, len(classes)):
         part = truth[rows]
@@ -112,28 +117,34 @@ def tally(estimator: Any, X: Any, y: Any) -> Tally:
     return result
 
 
-def _codes(labels: Array, classes: Array) -> Array:
-    """Return the place of each label in the sorted classes, shape (n,)."""
-    codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+def codes_of(labels: Array, classes: Array) -> Array:
+    """Return the place of each label in the classes, shape (n,)."""
+    order = np.argsort(classes, kind="stable")
+    codes = order[np.minimum(np.searchsorted(classes[order], labels), len(classes) - 1)]
     strange = np.flatnonzero(classes[codes] != labels)
     if strange.size:
         raise InputError(
             f"`y` must hold classes that were fitted; got {labels[strange[0]]!r} in row"
             f" {strange[0]}, and {strange.size} such rows in all."
         )
-    return codes
+    return np.asarray(codes)
 
 
 def calibration(tally: Tally, about: str) -> Calibration:
     """Return the reliability diagram of a tally."""
+    return calibrated(tally.bins, about)
+
+
+def calibrated(counts: Matrix, about: str) -> Calibration:
+    """Return the reliability diagram of bins of shape (3, BINS): rows, probabilities, hits."""
     bins = []
-    error = 0.0
-    for count, confidence, hits in tally.bins.T:
+    error, rows = 0.0, counts[0].sum()
+    for count, confidence, hits in counts.T:
         if count == 0:
             bins.append(Bin(float("nan"), float("nan"), 0))
             continue
         bins.append(Bin(float(confidence / count), float(hits / count), int(count)))
-        error += abs(confidence - hits) / tally.rows
+        error += abs(confidence - hits) / rows
     return Calibration(tuple(bins), float(error), about)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from softunit._typing import Array, Vector
 from softunit.certificate import Certificate
+from softunit.report.estimates import Estimates
 from softunit.solution import Solution
 
 Rows = tuple[tuple[str, str], ...]
@@ -35,6 +36,8 @@ class Labels:
         The command or call that repeats the fit.
     advice : str
         What to do if the run did not converge, where the caller has better words than the status.
+    estimates : Estimates or None
+        Coefficients with errors, where they were asked for.
     """
 
     title: str = ""
@@ -45,6 +48,7 @@ class Labels:
     notes: tuple[str, ...] = ()
     repeat: str = ""
     advice: str = ""
+    estimates: Estimates | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,25 @@ class Scatter:
     rows: int
 
 
+@dataclass(frozen=True)
+class Share:
+    """How often one alternative was chosen, and how often the model says it would be.
+
+    Attributes
+    ----------
+    name : str
+    offered : float
+        The share of the choices that offered it.
+    observed, predicted : float
+        Shares of all choices.
+    """
+
+    name: str
+    offered: float
+    observed: float
+    predicted: float
+
+
 @dataclass(frozen=True, eq=False)
 class FitSummary:
     """Everything a report says about one fit, as plain data.
@@ -136,6 +159,12 @@ class FitSummary:
         What `Coefficient.effect` is.
     fit : Scatter or None
         Regressors only.
+    estimates : Estimates or None
+        Coefficients with errors, where they were asked for.
+    shares : tuple of Share
+        Models of choice only.
+    thresholds : tuple of Calibration
+        Ordinal models only: one for each threshold.
     runs : tuple of (label, value)
         The runs that led to the answer, the answer last; empty where it was one.
     notes : tuple of str
@@ -158,6 +187,9 @@ class FitSummary:
     n_coefficients: int = 0
     effect: str = "the coefficient itself"
     fit: Scatter | None = None
+    estimates: Estimates | None = None
+    shares: tuple[Share, ...] = ()
+    thresholds: tuple[Calibration, ...] = ()
     runs: Rows = ()
     notes: tuple[str, ...] = field(default=())
     repeat: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from softunit.errors import MissingExtraError
+from softunit.report.estimates_text import EstimatesText
 from softunit.report.summary import FitSummary, Rows
 from softunit.report.words import (
     STYLES,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 TOP_COEFFICIENTS = 5
 TOP_PAIRS = 3
+TOP_SHARES = 12
 WIDTH = 28
 
 
@@ -58,7 +60,10 @@ def summary_table(summary: FitSummary) -> Group:
         Text.assemble((f"{headline(summary)}. ", f"bold {colour}"), plain(verdict(summary))),
     ]
     for name, rows in _sections(summary):
-        parts += [Text(), Text(name, style="bold underline"), _table(rows)]
+        if name == "Notes" and summary.estimates is not None:
+            parts += [Text(), EstimatesText(summary.estimates)]
+        if rows:
+            parts += [Text(), Text(name, style="bold underline"), _table(rows)]
     return Group(*parts)
 
 
@@ -76,17 +81,31 @@ def _sections(summary: FitSummary) -> Iterator[tuple[str, Rows]]:
         "Certificate": statements,
         "Data": summary.data,
         "On the fitted rows": (*summary.measures, *_calibration_row(summary)),
+        "Chosen, and predicted": _share_rows(summary),
         "Coefficients of largest effect": _coefficient_rows(summary),
         "Most confused": _pair_rows(summary),
         "Notes": tuple(("note", text) for text in summary.notes),
     }
-    return ((name, rows) for name, rows in sections.items() if rows)
+    return iter(sections.items())
 
 
 def _calibration_row(summary: FitSummary) -> Rows:
-    if summary.calibration is None:
-        return ()
-    return (("Calibration error", f"{number(100 * summary.calibration.error, 3)} points"),)
+    rows: Rows = ()
+    if summary.calibration is not None:
+        points = number(100 * summary.calibration.error, 3)
+        rows = (("Calibration error", f"{points} points"),)
+    worst = max(summary.thresholds, key=lambda each: each.error, default=None)
+    if worst is not None:
+        said = f"{number(100 * worst.error, 3)} points, {worst.about}"
+        rows = (*rows, ("Worst calibrated threshold", said))
+    return rows
+
+
+def _share_rows(summary: FitSummary) -> Rows:
+    return tuple(
+        (share.name, f"{percent(share.observed)}, and {percent(share.predicted)}")
+        for share in summary.shares[:TOP_SHARES]
+    )
 
 
 def _coefficient_rows(summary: FitSummary) -> Rows:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder
 
 from softunit._typing import Array, Vector
@@ -20,6 +21,7 @@ from softunit.tables.columns import (
 )
 from softunit.tables.names import listed, rows, show
 from softunit.tables.table import Table
+from softunit.tables.targets import read_labels
 
 Unknown: TypeAlias = Literal["error", "other"]
 
@@ -69,16 +71,20 @@ class CategoricalColumn:
         Sorted.
     fill : str or None
         The level that stands in for a missing value; None refuses them.
+    contrast : bool
+        Whether the first level has no column, so that the others are told apart from it: columns
+        of all levels sum to one, which models with an intercept of their own cannot identify.
     """
 
     name: str
     levels: tuple[str, ...]
     fill: str | None = None
+    contrast: bool = False
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """One name for each level, such as "colour=red"."""
-        return tuple(f"{self.name}={level}" for level in self.levels)
+        """One name for each level, such as "colour=red"; without the first of a contrast."""
+        return tuple(f"{self.name}={level}" for level in self.levels[int(self.contrast) :])
 
     def codes(self, table: Table, unknown: Unknown) -> Array:
         """Return which level each row of `table` has, shape (n,); -1 for a level never seen."""
@@ -116,7 +122,64 @@ class CategoricalColumn:
         categories = [np.arange(len(self.levels))]
         encoder = OneHotEncoder(categories=categories, handle_unknown="ignore")
         codes = self.codes(table, unknown)[:, None]
-        return encoder.fit(codes[:1] * 0).transform(codes)
+        encoded = encoder.fit(codes[:1] * 0).transform(codes)
+        return encoded[:, 1:] if self.contrast else encoded
 
 
-Column: TypeAlias = NumericColumn | CategoricalColumn
+@dataclass(frozen=True)
+class InteractedColumn:
+    """A column with coefficients of its own for each alternative of a choice.
+
+    Attributes
+    ----------
+    column : NumericColumn or CategoricalColumn
+    by : str
+        The column that names the alternative of each row.
+    levels : tuple of str
+        The alternatives that have coefficients; in the rows of others there are zeros.
+    """
+
+    column: NumericColumn | CategoricalColumn
+    by: str
+    levels: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the column."""
+        return self.column.name
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name for each alternative and feature, such as "income:car"."""
+        own = self.column.feature_names
+        return tuple(f"{name}:{level}" for level in self.levels for name in own)
+
+    def block(self, table: Table, unknown: Unknown) -> Any:
+        """Return the CSR array of shape (n, width): a row has values for its alternative only."""
+        labels = read_labels(table, self.by, role="which names the alternatives")
+        found, places = np.unique(labels, return_inverse=True)
+        order = {level: place for place, level in enumerate(self.levels)}
+        codes = np.array([order.get(str(each), -1) for each in found.tolist()])[places.ravel()]
+        own = sparse.coo_array(_block(self.column, table, unknown))
+        at_rows, at_columns = own.coords
+        here = codes[at_rows] >= 0
+        at = (at_rows[here], codes[at_rows[here]] * own.shape[1] + at_columns[here])
+        shape = (table.n_rows, own.shape[1] * len(self.levels))
+        return sparse.csr_array((own.data[here], at), shape=shape)
+
+
+def _block(column: NumericColumn | CategoricalColumn, table: Table, unknown: Unknown) -> Any:
+    """Return the columns of the design that one column makes."""
+    if isinstance(column, NumericColumn):
+        return column.values(table)[:, None]
+    return column.one_hot(table, unknown)
+
+
+def block(column: Column, table: Table, unknown: Unknown) -> Any:
+    """Return what a column of a table makes of a design, dense or CSR, shape (n, width)."""
+    if isinstance(column, InteractedColumn):
+        return column.block(table, unknown)
+    return _block(column, table, unknown)
+
+
+Column: TypeAlias = NumericColumn | CategoricalColumn | InteractedColumn

@@ -15,8 +15,10 @@ from softunit.tables.column_encodings import (
     WISH,
     CategoricalColumn,
     Column,
+    InteractedColumn,
     NumericColumn,
     Unknown,
+    block,
 )
 from softunit.tables.encoding_json import decode, encode
 from softunit.tables.matrices import fill_matrix, select_columns
@@ -33,7 +35,7 @@ class Encoding:
 
     Attributes
     ----------
-    columns : tuple of NumericColumn and CategoricalColumn
+    columns : tuple of NumericColumn, CategoricalColumn and InteractedColumn
         In the order of the design; categorical ones take as many columns as they have levels.
     unknown : {"error", "other"}
         Whether a level never seen is refused, or counts as none of the levels.
@@ -50,7 +52,10 @@ class Encoding:
     @property
     def text_columns(self) -> tuple[str, ...]:
         """Columns that a reader should keep as text, for `read_table(..., text=...)`."""
-        return tuple(item.name for item in self.columns if isinstance(item, CategoricalColumn))
+        plain = (
+            item.column if isinstance(item, InteractedColumn) else item for item in self.columns
+        )
+        return tuple(item.name for item in plain if isinstance(item, CategoricalColumn))
 
     @property
     def is_sparse(self) -> bool:
@@ -79,7 +84,7 @@ class Encoding:
             If a column is not there or holds something else than at the fit, if values are missing
             and the encoding has no fill for them, or are infinite, or a level was never seen.
         """
-        if table.matrix is not None and not self.text_columns:
+        if table.matrix is not None and all(isinstance(c, NumericColumn) for c in self.columns):
             return self._matrix(table)
         if self.is_sparse:
             return self._sparse(table)
@@ -97,21 +102,14 @@ class Encoding:
         start = 0
         for column in self.columns:
             stop = start + len(column.feature_names)
-            if isinstance(column, NumericColumn):
-                design[:, start] = column.values(table)
-            else:
-                design[:, start:stop] = column.one_hot(table, self.unknown).toarray()
+            part = block(column, table, self.unknown)
+            design[:, start:stop] = part.toarray() if sparse.issparse(part) else part
             start = stop
         return design
 
     def _sparse(self, table: Table) -> Any:
         """Stack CSR blocks side by side."""
-        blocks = [
-            sparse.csr_array(column.values(table)[:, None])
-            if isinstance(column, NumericColumn)
-            else sparse.csr_array(column.one_hot(table, self.unknown))
-            for column in self.columns
-        ]
+        blocks = [sparse.csr_array(block(column, table, self.unknown)) for column in self.columns]
         return sparse.hstack(blocks, format="csr")
 
     def to_json(self) -> dict[str, Any]:

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from softunit.errors import FileError
-from softunit.tables.column_encodings import CategoricalColumn, Column, NumericColumn, Unknown
+from softunit.tables.column_encodings import (
+    CategoricalColumn,
+    Column,
+    InteractedColumn,
+    NumericColumn,
+    Unknown,
+)
 from softunit.tables.names import listed, show
 
 _VERSION = 1
@@ -29,8 +35,15 @@ def _encode_column(column: Column) -> dict[str, Any]:
     """Return one column as a dict."""
     if isinstance(column, NumericColumn):
         return {"kind": "numeric", "name": column.name, "fill": column.fill}
+    if isinstance(column, InteractedColumn):
+        return {
+            "kind": "interaction",
+            "column": _encode_column(column.column),
+            "by": column.by,
+            "levels": list(column.levels),
+        }
     return {
-        "kind": "categorical",
+        "kind": "contrast" if column.contrast else "categorical",
         "name": column.name,
         "levels": list(column.levels),
         "fill": column.fill,
@@ -94,14 +107,32 @@ def _decode_entry(entry: Any) -> Sequence[Column]:
     kind = entry.get("kind") if isinstance(entry, dict) else None
     if kind == "numeric":
         return [_decode_numeric(entry)]
-    if kind == "categorical":
+    if kind in ("categorical", "contrast"):
         return [_decode_categorical(entry)]
+    if kind == "interaction":
+        return [_decode_interaction(entry)]
     if kind == "run":
         return _decode_run(entry)
     raise FileError(
-        "A column of the encoding must be a dict of kind 'numeric', 'categorical' or 'run'; got"
-        f" {show(entry)}."
+        "A column of the encoding must be a dict of kind 'numeric', 'categorical', 'contrast',"
+        f" 'interaction' or 'run'; got {show(entry)}."
     )
+
+
+def _decode_interaction(entry: dict[str, Any]) -> InteractedColumn:
+    """Return a column with coefficients for each alternative."""
+    _check_keys(entry, {"kind", "column", "by", "levels"}, "An interaction of the encoding")
+    inner, by, levels = entry["column"], entry["by"], entry["levels"]
+    kind = inner.get("kind") if isinstance(inner, dict) else None
+    if kind not in ("numeric", "categorical", "contrast"):
+        raise FileError(f"An interaction of the encoding must be of a column; got {show(inner)}.")
+    if not isinstance(by, str) or not by:
+        raise FileError(f"`by` of an interaction must be the name of a column; got {show(by)}.")
+    texts = isinstance(levels, list) and all(isinstance(level, str) for level in levels)
+    if not texts or not levels or len(set(levels)) < len(levels):
+        raise FileError(f"`levels` of an interaction must be different texts; got {show(levels)}.")
+    column = _decode_numeric(inner) if kind == "numeric" else _decode_categorical(inner)
+    return InteractedColumn(column, by, tuple(levels))
 
 
 def _decode_numeric(entry: dict[str, Any]) -> NumericColumn:
@@ -133,7 +164,7 @@ def _decode_categorical(entry: dict[str, Any]) -> CategoricalColumn:
         )
     if fill is not None and fill not in levels:
         raise FileError(f"`fill` of column {show(name)} must be a level or null; got {show(fill)}.")
-    return CategoricalColumn(name, tuple(levels), fill)
+    return CategoricalColumn(name, tuple(levels), fill, entry["kind"] == "contrast")
 
 
 def _decode_run(entry: dict[str, Any]) -> list[NumericColumn]:

@@ -17,11 +17,12 @@ from softunit.tables.columns import (
     refuse_infinite,
     refuse_missing,
 )
-from softunit.tables.names import rows, show
+from softunit.tables.names import listed, near, rows, show
 from softunit.tables.table import Table
 
 # A float column with more different fractions than this is a quantity, not a label.
 _FEW_VALUES = 50
+_LABEL_WISH = "every row needs one; drop those rows, or fill them"
 _WISH = "drop those rows; what is not known cannot be fitted to"
 
 
@@ -83,6 +84,96 @@ def read_numeric(table: Table, name: str, *, role: str = "column") -> Vector:
     refuse_missing(missing_rows(values), name, _WISH)
     refuse_infinite(values, name)
     return values
+
+
+def read_labels(table: Table, name: str, *, role: str = "column") -> Array:
+    """Return a column of labels, shape (n,): sets, alternatives, clusters.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+    role : str, default="column"
+        What the column is wanted for, as an error says it.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Texts, or numbers; whole numbers as integers, however the file writes them.
+
+    Raises
+    ------
+    InputError
+        If the column is not there, has missing values, or is of a type that makes no labels.
+    """
+    column = table.column(name, role=role)
+    kind = column_kind(column, name)
+    if isinstance(column, np.ndarray):
+        labels = column
+    else:
+        if kind == "dictionary":
+            column = decoded(column)
+            kind = column_kind(column, name)
+        refuse_missing(missing_rows(column), name, _LABEL_WISH)
+        if kind == "text":
+            return _texts(as_text(column, name))
+        labels = as_numbers(column, name) if kind == "float" else np.asarray(column.to_numpy())
+    if labels.dtype.kind != "f":
+        return labels
+    refuse_missing(missing_rows(labels), name, _LABEL_WISH)
+    whole = bool((labels == np.rint(labels)).all() and (np.abs(labels) <= 2**53).all())
+    return labels.astype(np.int64) if whole else labels
+
+
+def read_chosen(table: Table, name: str, alternatives: Array | None = None) -> Vector:
+    """Return how often each row of a long table of choices was chosen, shape (n,).
+
+    Parameters
+    ----------
+    table : Table
+        One row for each alternative of each set.
+    name : str
+        A column of 0 and 1, of true and false, of counts or of shares; or one that names the
+        chosen alternative, the same in all rows of a set.
+    alternatives : ndarray of shape (n,), default=None
+        Which alternative each row is; needed where the column holds names.
+
+    Raises
+    ------
+    InputError
+        If the column is not there, has missing or negative values, or holds text that names no
+        alternative.
+    """
+    column = table.column(name, role="target")
+    if column_kind(column, name) not in ("text", "dictionary"):
+        values = read_numeric(table, name, role="target")
+        negative = np.flatnonzero(values < 0)
+        if len(negative):
+            found = rows(len(negative), int(negative[0]), "negative value")
+            raise InputError(
+                f"Target {show(name)} has {found} ({values[negative[0]]:g}): it must say which"
+                " alternative was chosen, with 1 and 0, or how often, or its share."
+            )
+        return values
+    named = read_labels(table, name, role="target")
+    if alternatives is None:
+        raise InputError(
+            f"Target {show(name)} holds text, for example {show(named[0].item())}: a long table"
+            " says in each row whether its alternative was chosen, with 1 and 0. Where it names the"
+            " chosen alternative, name the column of alternatives too (--alternatives); where each"
+            " row is a whole set, give --wide."
+        )
+    known = alternatives.astype(np.str_)
+    strange = np.flatnonzero(~np.isin(named, known))
+    if len(strange):
+        value = named[strange[0]].item()
+        found = rows(len(strange), int(strange[0]), "row")
+        levels = np.unique(known).tolist()
+        raise InputError(
+            f"Target {show(name)} holds {show(value)} ({found}), which is no alternative: they are"
+            f" {listed(levels)}.{near(value, levels)}"
+        )
+    return np.asarray(named == known, dtype=np.float64)
 
 
 def read_weights(table: Table, name: str) -> Vector:
