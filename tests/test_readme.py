@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
-MAX_LINES = 120
+MAX_LINES = 140
 
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
