@@ -167,6 +167,10 @@ HOSTILE = [
     (put("classes", "values", value=["bus", "car"]), "makes 2 columns, but `coef` has 3"),
     (put("classes", "values", value=["walk", "car", "bus"]), "must be sorted"),
     (put("classes", "values", value=[f"a{i}" for i in range(9)]), "too few for its constants"),
+    (
+        put("classes", value={"type": "float", "values": [1.0, 2.0, 10**400]}),
+        "must hold labels of type float",
+    ),
     (put("settings", "reference", value="tram"), "setting `reference` is no alternative: 'tram'"),
     (put("settings", "reference", value=["bus"]), "setting `reference` has a value"),
     (put("settings", "strict", value=1), "setting `strict` has a value"),
@@ -217,4 +221,29 @@ def test_hostile_ordered_models_are_refused(tmp_path, rng, change, words):
     save_model(path, ordinal(rng)[0])
     rewrite(path, change)
     with pytest.raises(FileError, match=f"m is not a model to read: .*{words}"):
+        load_model(path)
+
+
+def test_constants_come_back_with_the_zero_of_the_reference(tmp_path, rng):
+    model = choice(rng, reference="car")
+    save_model(tmp_path / "m", model)
+    again = load_model(tmp_path / "m").estimator
+    assert again.constants_[1] == 0.0
+    np.testing.assert_array_equal(again.constants_, model.estimator.constants_)
+
+
+def test_thresholds_with_weights_of_their_own_may_cross(tmp_path, rng):
+    path = tmp_path / "m"
+    save_model(path, ordinal(rng, presto=0.01)[0])
+    rewrite(path, array("thresholds", lambda a: a[::-1]))
+    first, second = load_model(path).estimator.thresholds_
+    assert first > second
+
+
+def test_a_few_names_must_not_make_millions_of_columns(tmp_path, rng):
+    path = tmp_path / "m"
+    save_model(path, choice(rng, wide=True))
+    names = [f"a{i}" for i in range(400_000)]  # for each of three alternatives
+    rewrite(path, put("choice", "wide", "attributes", value=names))
+    with pytest.raises(FileError, match="`wide` claims more than a million columns"):
         load_model(path)

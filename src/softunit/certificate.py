@@ -175,8 +175,8 @@ def certify(
     certificate = _finished(draft)
     if effort == "quick" or draft.hessian is None or len(problem.shape) > 1:
         return certificate
-    if problem.unit.rowwise and not problem.unit.relative:
-        return certificate  # a mean over samples, which the papers' theory is not about
+    if not problem.unit.has_local_theory:
+        return certificate
     if not np.abs(point.x).max(initial=0.0) < LARGEST or not math.isfinite(point.value):
         return certificate  # lengths of such points leave float64
     theory = local_theory(problem, point, draft.hessian, radius=radius, start=begin, eps=eps)

@@ -106,3 +106,27 @@ def test_the_formula_at_its_ends():
     bias = (1 - 1 / size) ** 2 + (1 - 1 / size) / size / (c - 1)
     by_hand = bias + 0.7 / size / (c - 1)
     assert asymptotic_risk(c / size, c - c / size, 1.0, 0.7) == pytest.approx(by_hand)
+
+
+def test_private_responses_are_cut_and_hidden_by_the_noise_that_privacy_asks_for(monkeypatch):
+    seen, scales = [], []
+
+    def watched(y, size):
+        seen.append(float(np.abs(y).max()))
+        return bag_means(y, size)
+
+    class Watched(type(QUICK.rng())):
+        def laplace(self, scale, size):
+            scales.append(scale)
+            return super().laplace(scale=scale, size=size)
+
+    rng = Effort.rng
+    monkeypatch.setattr(Effort, "rng", lambda self, *keys: Watched(rng(self, *keys).bit_generator))
+    monkeypatch.setattr(aggregate_responses, "bag_means", watched)
+    monkeypatch.setattr(aggregate_responses, "PRIVATE_SIZES", (1, 5))
+    aggregate_responses._private(QUICK, 120, 1)
+    bound = 3.0 * math.sqrt(1 + 0.5**2)
+    # Enough draws that some would lie outside.
+    assert seen == pytest.approx([bound, bound])
+    # One response moves the mean of its bag by twice the bound over the size.
+    assert scales == pytest.approx([2 * bound / 3.0, 2 * bound / 5 / 3.0])

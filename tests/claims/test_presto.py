@@ -93,3 +93,10 @@ def test_predictions_are_probabilities_near_the_truth(rng):
         assert p.shape == (1000,)
         assert 0 <= p.min() <= p.max() <= 1
         assert np.mean((p - truth.rare(shown)) ** 2) < 1e-3
+
+
+def test_the_strength_is_that_of_the_least_loss_on_rows_left_out(rng):
+    truth = Truth(np.array([-1.0, 2.0]), np.array([[0.3] * 10, [0.01] * 10]))
+    x, y = truth.sample(rng, 1500)
+    # Shared weights are far from those of the last threshold.
+    assert presto._best(x, y, np.array([0.3, 1e-4]), rng) == 1

@@ -8,6 +8,8 @@ import statsmodels.api as sm
 from statsmodels.discrete.conditional_models import ConditionalLogit as Reference
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
+from softunit._groups import Groups
+from softunit.cli.choice_prediction import most_probable
 from softunit.model_file import load_model
 from softunit.tables import read_table
 from tests.cli.choices import long_file, opinions, travel, wide_file
@@ -400,3 +402,84 @@ def test_references_of_a_classifier_are_checked(tmp_path, rng):
     run(*fit, "virginica", "--errors", "robust", "--json", out)
     assert {label for label, _ in rows(out)} == {"setosa", "versicolor"}
     assert any("--C inf" in note for note in figures(out)["estimates"]["notes"])
+
+
+def test_weights_and_offsets_of_choices_are_read_again(tmp_path):
+    data = travel()
+    more = {"w": 1.0 + data["individual"] % 3, "o": np.round(np.sin(np.arange(840.0)), 3)}
+    path, m, out = long_file(tmp_path / "l.csv", **more), tmp_path / "m", tmp_path / "p.csv"
+    fit = ("fit", path, *NAMED, "--drop", "hinc", "--weights", "w", "--offset", "o", "--out", m)
+    run(*fit, "-q")
+    assert "Certified." in run("certify", m, path).stdout
+    run("predict", m, path, "--out", out)
+    X = np.column_stack([data["ttme"], data["gc"]])
+    expected = load_model(m).estimator.predict_proba(
+        X, data["individual"], alternatives=data["mode"], offset=more["o"]
+    )
+    found = read_table(out).column("probability").to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_of_equally_probable_alternatives_the_first_is_predicted():
+    chances = np.array([0.5, 0.4, 0.4, 0.2, 0.5])
+    found = most_probable(chances, Groups([7, 2, 2, 2, 7]))
+    assert found.tolist() == [True, True, False, False, False]
+
+
+def test_a_wide_row_that_offers_nothing_is_refused(tmp_path):
+    wide, m, path = wide_file(tmp_path / "w.csv"), tmp_path / "m", tmp_path / "n.csv"
+    run("fit", wide, "--problem", "choice", "--wide", "--target", "trip", "--out", m, "-q")
+    head, first, second, *rest = wide.read_text().splitlines()
+    names = [name.strip('"') for name in head.split(",")]
+    cells = ["" if "_" in n else c for n, c in zip(names, second.split(","), strict=True)]
+    path.write_text("\n".join([head, first, ",".join(cells), *rest]) + "\n")
+    said = refused("predict", m, path, "--out", tmp_path / "p.csv")
+    assert "1 rows of" in said
+    assert "offer no alternative, first data row 2: leave them out" in said
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+def test_choices_whose_scores_overflow_are_refused(tmp_path):
+    small = travel()["ttme"] / 1000
+    path, m, huge = long_file(tmp_path / "l.csv", ttme=small), tmp_path / "m", small.copy()
+    run("fit", path, *NAMED, "--drop", "hinc", "--out", m, "-q")
+    huge[5] = -1.7e308
+    far = long_file(tmp_path / "far.csv", ttme=huge)
+    said = refused("predict", m, far, "--out", tmp_path / "p.csv")
+    assert re.search("The scores of 4 rows overflow, first in data row 5", said)
+
+
+def test_show_does_not_believe_a_fit_that_stopped_early(tmp_path, long):
+    m, out = tmp_path / "m", tmp_path / "f.json"
+    run("fit", long, *NAMED, "--drop", "hinc", "--max-iter", 1, "--out", m, "-q", status=3)
+    shown = run("show", m, "--json", out).stdout
+    assert "had not converged" in shown
+    assert "no stars" in shown
+    assert "***" not in shown
+    assert {row["stars"] for row in rows(out).values()} == {""}
+
+
+def test_show_tells_how_well_choices_are_explained(tmp_path, long):
+    m, a = tmp_path / "m", tmp_path / "a.json"
+    run("fit", long, *NAMED, "--drop", "hinc", "--out", m, "--json", a, "-q")
+    told = figures(a)["estimates"]["facts"]["McFadden R2"]
+    assert re.search(rf"McFadden R2 +{re.escape(told)}", run("show", m).stdout)
+
+
+def test_more_errors_than_a_file_may_hold_are_left_out(tmp_path, long, monkeypatch):
+    monkeypatch.setattr("softunit.cli.errors.MOST_ERRORS", 4)
+    shown = run("fit", long, *NAMED, "--drop", "hinc", "--out", tmp_path / "m").stdout
+    assert "Coefficients and their errors" in shown
+    assert load_model(tmp_path / "m").errors is None
+
+
+def test_fills_of_a_wide_table_serve_new_sets(tmp_path):
+    data = travel()
+    gaps = data["ttme"][data["mode"] == "bus"].astype(object)
+    gaps[:3] = None
+    wide, m, out = wide_file(tmp_path / "w.csv"), tmp_path / "m", tmp_path / "p.csv"
+    run("fit", wide, "--problem", "choice", "--wide", "--target", "trip", "--impute", "median",
+        "--out", m, "-q")  # fmt: skip
+    few = wide_file(tmp_path / "few.csv", trip=None, ttme_bus=gaps)
+    run("predict", m, few, "--out", out)
+    assert (read_table(out).column("p(bus)").to_numpy() > 0).all()

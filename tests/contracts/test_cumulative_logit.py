@@ -15,6 +15,7 @@ from softunit.errors import InputError
 from softunit.estimators._ordinal_problem import Long
 from softunit.solvers import LBFGS, Newton
 from softunit.units import CumulativeLogit
+from softunit.units._gaps import LEAST
 from softunit.units._ordered_terms import GAP, KINDS, LOWER, UPPER, OrderedTerms
 
 seeds = st.integers(0, 2**32 - 1)
@@ -242,3 +243,106 @@ def test_conjugates_of_terms_meet_the_loss_at_its_gradient(seed):
 def test_bad_input_gets_a_sentence(make, sentence):
     with pytest.raises(InputError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize(
+    ("unit", "gap", "reach"),
+    [
+        (CumulativeLogit(4, False, 0.2), 0.2, np.sqrt(2) / np.tanh(0.1)),
+        (CumulativeLogit(4, True, 0.2), 0.2, 1 / np.tanh(0.1)),
+        (CumulativeLogit(7, True, 3.0), 3.0, np.sqrt(6)),
+    ],
+    ids=["logits", "gaps", "far-gaps"],
+)
+def test_the_concordance_is_as_small_as_it_can_be_and_holds(unit, gap, reach):
+    m = unit.n_classes - 1
+    t = np.full((12, m), 1.0001 * gap)
+    t[:, 0] = np.repeat([5.0 - (m - 1) * gap, -5.0], 6)  # the last logit is 5, or the first -5
+    z, codes = t if unit.differences else np.cumsum(t, axis=1), np.tile([0, 1, m - 1, m, 2, 1], 2)
+    rng, worst, h = np.random.default_rng(0), 0.0, 1e-5
+    moves = [*np.eye(m), np.ones(m), *np.diff(np.eye(m), axis=0), *rng.standard_normal((50, m))]
+    for i, move in [(i, move / np.linalg.norm(move)) for i in range(12) for move in moves]:
+        ahead, at, back = (
+            move @ unit.curvature(z[[i]] + s * h * move, codes[[i]]).matvec(move[None])[0]
+            for s in (1, 0, -1)
+        )
+        if at > 1e-3:
+            worst = max(worst, abs(ahead - back) / (2 * h * at))
+    found = unit.bounds(codes).concordance
+    assert found == pytest.approx(reach, rel=1e-12)
+    assert 0.95 * found < worst <= found * (1 + 1e-6)
+
+
+def test_the_bounds_of_terms_hold_for_the_heaviest_row():
+    z, one, w = np.array([0.0, 0.0]), np.array([UPPER, LOWER]), np.array([0.5, 4.0])
+    assert OrderedTerms().curvature(z, one, w).diagonal().max() == pytest.approx(1.0)
+    assert OrderedTerms().bounds(one, w).highest == pytest.approx(1.0)
+    codes = np.array([0, 1])
+    assert CumulativeLogit(2).curvature(z[:, None], codes, w).diagonal().max() == pytest.approx(1.0)
+    assert CumulativeLogit(2).bounds(codes, w).highest == pytest.approx(1.0)
+    # A gap bends by h''' / h'' = coth(g / 2) at the least one.
+    g, h, gap = np.array([0.3]), 1e-5, np.array([3 + GAP])
+    bends = [OrderedTerms().curvature(g + s * h, gap).diagonal()[0] for s in (1, 0, -1)]
+    third = (bends[2] - bends[0]) / (2 * h * bends[1])
+    assert OrderedTerms(0.3).bounds(gap).concordance == pytest.approx(third, rel=1e-6)
+
+
+def test_conjugates_of_silent_rows_are_infinite_and_of_held_gaps_unknown():
+    codes, w, v = np.array([2, 0]), np.array([0.0, 1.0]), np.array([[0.0, 0.1], [-0.5, 0.0]])
+    silent = np.array([[0.0, 0.0], [-0.5, 0.0]])
+    assert CumulativeLogit(3).conjugate(silent, codes, w) == pytest.approx(-np.log(2))
+    assert CumulativeLogit(3).conjugate(v, codes, w) == np.inf
+    assert np.isnan(CumulativeLogit(3, least_gap=0.1).conjugate(silent, codes, w))
+    terms = np.array([LOWER, UPPER])
+    assert OrderedTerms().conjugate(np.array([0.0, -0.5]), terms, w) == pytest.approx(-np.log(2))
+    assert OrderedTerms().conjugate(np.array([0.1, -0.5]), terms, w) == np.inf
+    assert np.isnan(OrderedTerms(0.1).conjugate(np.array([0.0, -0.5]), terms, w))
+
+
+def test_gaps_near_the_edge_keep_their_digits():
+    codes = np.array([1])
+    for gap in (1e-3, 1e-9, 1e-15, 1e-140):
+        for unit, z in ((CumulativeLogit(3), [[0.0, gap]]), (CumulativeLogit(3, True), [[0, gap]])):
+            value, gradient = unit.value_gradient(np.array(z), codes)
+            # -log(1 - exp(-g)) = g / 2 - log g + O(g^2), and two logits at zero
+            expected = 2 * np.log(2) - np.log(gap)
+            assert value == pytest.approx(expected, rel=1e-12, abs=gap**2)
+            assert gradient[0, 1] * gap == pytest.approx(-1.0, abs=gap)
+            bend = unit.curvature(np.array(z), codes).diagonal()[0, 1]
+            assert bend * gap * gap == pytest.approx(1.0, abs=gap)
+    assert CumulativeLogit(3).value(np.array([[0.0, LEAST / 2]]), codes) == np.inf
+    assert np.isfinite(
+        CumulativeLogit(3).curvature(np.array([[0.0, 1e-200]]), codes).diagonal()
+    ).all()
+
+
+def test_an_index_below_minus_one_is_refused():
+    inner = DenseDesign(np.ones((2, 1)))
+    with pytest.raises(InputError, match="`down` must lie in -1 to 0; got -2 in row 1"):
+        ProportionalDesign(inner, [0, 1], [0, 0], [-1, -2], 1)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_levels_take_up_a_centre_that_no_intercept_does(intercept):
+    rng = np.random.default_rng(4)
+    a, codes = rng.standard_normal((6, 2)), np.array([0, 1, 2, 1, 0, 2])
+    inner = ScaledDesign(DenseDesign(a), centre=[3.0, -1.0], scale=[2.0, 0.5], intercept=intercept)
+    design = Long.of(codes, 3).design(inner, 3)
+    x = rng.standard_normal(4 + intercept)
+    plain = np.column_stack([a, np.ones(6)]) if intercept else a
+    raw = Long.of(codes, 3).design(DenseDesign(plain), 3)
+    np.testing.assert_allclose(design.matvec(design.from_input(x)), raw.matvec(x), rtol=1e-12)
+    np.testing.assert_allclose(design.to_input(design.from_input(x)), x, rtol=1e-12)
+    g = rng.standard_normal(len(design.member))
+    np.testing.assert_allclose(
+        design.gradient_to_input(design.rmatvec(g)), raw.rmatvec(g), rtol=1e-10
+    )
+
+
+def test_recession_forms_name_the_class_and_the_one_beyond():
+    codes = np.array([0, 1, 2])
+    pairs = [(0, 1), (1, 0), (1, 2), (2, 1)]
+    found = CumulativeLogit(3).recession(codes, 2)
+    assert sorted(zip(found.own.tolist(), found.other.tolist(), strict=True)) == pairs
+    found = OrderedTerms().recession(Long.of(codes, 3).terms, 1)
+    assert list(zip(found.own.tolist(), found.other.tolist(), strict=True)) == pairs

@@ -223,6 +223,7 @@ BAD = [
     (lambda b, s: (np.where(b == 4, 5, b), s), "shares of 1 bags without any row of X; the first"),
     (lambda b, s: (b, s.to_numpy()[:50]), "there are 100 bags, but shares of 50"),
     (lambda b, s: (b, 2 * s), "the shares of 100 bags are negative, missing or do not sum to one"),
+    (lambda b, s: (b, 1.0001 * s), "the shares of 100 bags are negative, missing or do not sum"),
     (lambda b, s: (b, s.replace(0.5, np.nan)), "do not sum to one; the first is bag"),
     (lambda b, s: (b, s - [1, 0, -1]), "the first is bag 0, its least share -"),
     (lambda b, s: (b, s.astype(str).replace("0.5", "half")), "the shares must be numbers"),
@@ -262,6 +263,19 @@ def test_other_classes_are_not_certified(rng):
     model = AggregateSoftmaxClassifier().fit(x, bags, shares_of(y, bags))
     with pytest.raises(InputError, match=r"the shares are of classes \[0, 1\]"):
         model.certify(x, bags, shares_of(y, bags).to_numpy()[:, :2] * 0 + 0.5)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_a_certificate_on_the_data_of_the_fit_is_that_of_the_fit(k, intercept, rng):
+    x, y, bags = drawn(rng, k=k)
+    shares, weights = shares_of(y, bags, k), rng.uniform(0.2, 3.0, len(y))
+    model = AggregateSoftmaxClassifier(0.3, tol=1e-9, fit_intercept=intercept)
+    model.fit(x, bags, shares, weights)
+    again = model.certify(x, bags, shares, weights)
+    assert again.value == pytest.approx(model.certificate_.value, rel=1e-10)
+    assert again.gradient_norm < 1e-7
+    assert model.certify(x, bags, shares).gradient_norm > 1e-4  # other weights, another problem
 
 
 def test_a_fit_that_is_cut_short_says_so(rng):
@@ -328,10 +342,11 @@ def test_the_nearest_shares_are_nearest(rng):
     [
         (([0.5, 0.2], 10, 0.0), "`epsilon` must be"),
         (([0.5, 0.2], 0, 1.0), "`sizes` must be at least 1; bag 0 has 0"),
+        (([0.5, 0.2], [3, 0.5], 1.0), "`sizes` must be at least 1; bag 1 has 0.5"),
         (([[0.5, 0.2]], 3, 1.0), "do not sum to one"),
         (([0.5, 1.2], 3, 1.0), "its least share -0.2"),
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_what_cannot_be_private_is_refused(arguments, words, rng):
     with pytest.raises(InputError, match=re.escape(words)):

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import softunit as su
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning
-from softunit.estimators import _choice_start
+from softunit.estimators import _choice_fit, _choice_start
 from softunit.solution import Status
 
 SIZES = (2, 3, 5, 4)
@@ -296,13 +296,86 @@ def test_large_groups_and_a_float32_design_are_taken(rng):
 
 
 def test_wide_sparse_columns_need_no_hessian_to_step(rng):
-    groups = np.repeat(np.arange(1500), 3)
-    a = sparse.random_array((4500, 210), density=0.05, rng=rng, format="csr")
-    z = a @ rng.standard_normal(210) + rng.gumbel(size=4500)
-    y = np.zeros(4500)
-    y[z.reshape(1500, 3).argmax(axis=1) + 3 * np.arange(1500)] = 1.0
+    groups = np.repeat(np.arange(700), 3)
+    a = sparse.random_array((2100, 210), density=0.05, rng=rng, format="csr")
+    z = a @ (0.3 * rng.standard_normal(210)) + rng.gumbel(size=2100)
+    y = np.zeros(2100)
+    y[z.reshape(700, 3).argmax(axis=1) + 3 * np.arange(700)] = 1.0
     wide = su.ConditionalLogit().fit(a, y, groups)
     dense = su.ConditionalLogit().fit(a.toarray(), y, groups)
     assert wide.solution_.cost.curvatures > 0
     np.testing.assert_allclose(wide.coef_, dense.coef_, atol=1e-6)
     np.testing.assert_allclose(wide.standard_errors(), dense.standard_errors(), rtol=1e-6)
+
+
+def equal_sets(rng, names):
+    """Ninety sets of three alternatives, a weight for each set and an offset for each row."""
+    groups, which = np.repeat(np.arange(90), 3), np.resize(list(names), 270)
+    y = np.zeros(270)
+    y[rng.choice(3, 90, p=[0.5, 0.3, 0.2]) + 3 * np.arange(90)] = 1.0
+    weights = rng.uniform(0.2, 3.0, 90)[groups]
+    return rng.standard_normal((270, 1)), y, groups, which, weights, rng.standard_normal(270)
+
+
+@pytest.mark.parametrize("how", ["weights", "offset", "repeated"])
+def test_models_that_know_less_take_weights_and_offsets_too(how, rng):
+    names = "abbacc" if how == "repeated" else "abc"
+    a, y, groups, which, weights, offset = equal_sets(rng, names)
+    more = {"weights": {"sample_weight": weights}, "offset": {"offset": offset}, "repeated": {}}
+    model = su.ConditionalLogit().fit(a, y, groups, alternatives=which, **more[how])
+    others = np.column_stack([which == name for name in sorted(set(names))[1:]]).astype(float)
+    alone = su.ConditionalLogit().fit(others, y, groups, **more[how])
+    assert model.constants_log_likelihood_ == pytest.approx(alone.log_likelihood_, rel=1e-9)
+    mass = weights[::3].sum() if how == "weights" else 90.0
+    if how != "offset":
+        assert model.null_log_likelihood_ == pytest.approx(-mass * np.log(3), rel=1e-12)
+    k = len(model.coef_)
+    assert model.bic_ == pytest.approx(k * np.log(mass) - 2 * model.log_likelihood_, rel=1e-12)
+
+
+def test_a_ridge_is_no_part_of_the_likelihood_and_stays_in_the_problem(rng):
+    a, y, groups, names = drawn(rng)
+    model = su.ConditionalLogit(C=0.05).fit(a, y, groups, alternatives=names)
+    wide = np.column_stack([a, *(names == name for name in NAMES[1:])])
+    own = plain_likelihood(wide, y, groups, model.coef_)
+    assert model.log_likelihood_ == pytest.approx(own, rel=1e-12)
+    penalty = model.coef_[:3] @ model.coef_[:3] / (2 * 0.05)
+    assert model.certificate_.theory is None  # that of one softmax is no theory of many
+    again = model.certify(a, y, groups, alternatives=names)
+    assert again.value == pytest.approx(penalty - own, rel=1e-12)
+    np.testing.assert_allclose(
+        model.inference(a, y, groups, alternatives=names).standard_errors(),
+        model.standard_errors(),
+        rtol=1e-10,
+    )
+
+
+def test_a_ridge_does_not_hold_the_constant_of_what_is_never_chosen(rng):
+    a, y, groups, names = drawn(rng)
+    kept = ~np.isin(groups, groups[(names == "walk") & (y > 0)])
+    model = su.ConditionalLogit(C=1.0)
+    with pytest.warns(SeparationWarning, match="walk"):
+        model.fit(a[kept], y[kept], groups[kept], alternatives=names[kept])
+    assert model.solution_.status is Status.SEPARABLE
+
+
+def test_a_column_of_one_value_is_told_and_held_at_zero_by_a_ridge(rng):
+    a, y, groups, _ = drawn(rng)
+    wide = np.column_stack([a, np.full(len(y), 7.0)])
+    model = su.ConditionalLogit(C=1.0).fit(wide, y, groups)
+    plain = su.ConditionalLogit(C=1.0).fit(a, y, groups)
+    np.testing.assert_allclose(model.coef_, np.append(plain.coef_, 0.0), rtol=1e-9, atol=1e-12)
+    assert model.certificate_.unique
+
+
+def test_an_unfinished_start_from_some_sets_is_carried_to_the_end(rng, monkeypatch):
+    monkeypatch.setattr(_choice_start, "SAMPLED_WORK", 1.0)
+    monkeypatch.setattr(_choice_start, "LEAST", 40)
+    monkeypatch.setattr(_choice_fit, "STEPS", 1)
+    a, y, groups, _ = drawn(rng, sets=1200)
+    model = su.ConditionalLogit().fit(a, y, groups)
+    assert model.solution_.converged
+    monkeypatch.setattr(_choice_start, "SAMPLED_WORK", np.inf)
+    whole = su.ConditionalLogit().fit(a, y, groups)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-6)
+    assert model.n_iter_ > 1

@@ -144,3 +144,28 @@ def test_nothing_is_copied_where_all_sets_are_good():
     sets = choice_sets(Y, SETS, 8)
     assert sets.kept is None
     assert sets.of_rows(A) is A
+
+
+def test_masks_offsets_and_weights_keep_to_their_rows():
+    groups, y = np.repeat(["a", "b"], 4), np.array([1.0, 0, 0, 0, 0, 0, 0, 1])
+    offset, weights = np.arange(8.0), np.repeat([2.0, 3.0], 4)
+    offset[[2, 5]] = -np.inf
+    sets = choice_sets(
+        y, groups, 8, available=np.arange(8) != 1, offset=offset, sample_weight=weights
+    )
+    np.testing.assert_array_equal(sets.kept, [0, 3, 4, 6, 7])
+    np.testing.assert_array_equal(sets.offset, [0, 3, 4, 6, 7])
+    np.testing.assert_array_equal(sets.weights, [2, 2, 3, 3, 3])
+
+
+def test_shares_may_leave_a_set_without_a_choice():
+    y = np.array([0.5, 0.5, 0, 0, 0.25, 0.75, 0.1, 0.9])
+    with pytest.warns(SoftunitWarning, match=r"1 of 4 .* 1 without a choice .*set 'b', row 2"):
+        sets = choice_sets(y, SETS, 8)
+    assert sets.n_dropped == 1
+    np.testing.assert_allclose(sets.target, y[[0, 1, 4, 5, 6, 7]])
+
+
+def test_sets_of_no_weight_are_not_counted():
+    weights = np.repeat([0.0, 1.0, 2.0, 1.0], 2)
+    assert choice_sets(Y, SETS, 8, sample_weight=weights).n_sets == 3

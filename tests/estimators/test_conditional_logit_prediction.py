@@ -159,3 +159,48 @@ def test_a_price_of_zero_pays_for_nothing(fitted):
     model.coef_ = np.where(np.arange(len(model.coef_)) == 0, 0.0, model.coef_)
     with pytest.raises(InputError, match="'cost': it is zero"):
         model.willingness_to_pay("cost")
+
+
+def test_scores_count_choices_and_not_sets(fitted):
+    model, frame, _, groups, names = fitted
+    counts = np.arange(len(names)) % 3
+    chosen = model.predict(frame, groups, alternatives=names)
+    share = model.score(frame, counts, groups, alternatives=names)
+    assert share == pytest.approx(counts[chosen].sum() / counts.sum())
+
+
+def test_elasticities_are_those_of_the_rows_on_offer(fitted):
+    model, frame, y, groups, names = fitted
+    offset, there = 0.3 * (np.arange(len(y)) % 4), (y > 0) | (np.arange(len(y)) % 3 > 0)
+    more = {"alternatives": names, "available": there, "offset": offset}
+    p = model.predict_proba(frame, groups, **more)
+    found = model.elasticities(frame, groups, -1, **more)  # the last column, not a constant
+    change = model.coef_[2] * frame["comfort"].to_numpy()
+    np.testing.assert_allclose(found.own, change * (1 - p), rtol=1e-12)
+    np.testing.assert_allclose(found.cross, -change * p, rtol=1e-12)
+
+
+def test_elasticities_of_an_alternative_that_stands_twice_in_a_set(fitted):
+    frame, y = fitted[1], fitted[2]
+    groups, names = fitted[3], np.where(np.arange(len(y)) % 2 == 0, "bus", "car")
+    model = su.ConditionalLogit(alternative_constants=False)
+    model.fit(frame, y, groups, alternatives=names)
+    found = model.elasticities(frame, groups, "cost", alternatives=names)
+    shares, step = [], 1e-6
+    for sign in (1, -1):
+        moved = frame.copy()
+        moved.loc[names == "bus", "cost"] *= 1 + sign * step
+        p = model.predict_proba(moved, groups, alternatives=names)
+        shares.append([p[names == name].sum() for name in ("bus", "car")])
+    p = model.predict_proba(frame, groups, alternatives=names)
+    met = np.isin(groups, groups[names == "bus"])  # sets that offer both
+    slopes = (np.array(shares[0]) - shares[1]) / (2 * step)
+    for i, name in enumerate(("bus", "car")):
+        assert found.table[i, 0] == pytest.approx(slopes[i] / p[met & (names == name)].sum())
+
+
+def test_scores_of_what_is_not_on_offer_are_infinitely_low(fitted):
+    model, frame, y, _, names = fitted
+    offset = np.where(np.arange(len(y)) % 5 == 0, -np.inf, 0.5)
+    z = model.decision_function(frame, alternatives=names, offset=offset)
+    np.testing.assert_array_equal(np.isneginf(z), np.isneginf(offset))

@@ -64,6 +64,69 @@ def test_a_path_keeps_the_order_of_its_strengths(rng):
     assert model.coef_.shape == (1, 12)
 
 
+def everything(problem, x, before):
+    return np.arange(len(x))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+@pytest.mark.parametrize(
+    ("ratio", "grouped"), [(1.0, False), (0.6, False), (1.0, True)], ids=["l1", "both", "groups"]
+)
+def test_columns_left_out_change_no_path(form, ratio, grouped, rng, monkeypatch):
+    a, y = blobs(rng, n=150, d=80)
+    Cs = su.l1_min_c(a, y, l1_ratio=ratio, grouped=grouped) * np.geomspace(1.0, 20.0, 9)
+    settings = {"Cs": Cs, "l1_ratio": ratio, "grouped": grouped, "tol": 1e-11}
+    few = su.softmax_path(form(a), y, **settings)
+    assert (few.n_screened[1:4] > 40).all()
+    monkeypatch.setattr("softunit.sparse_path._kept", everything)
+    whole = su.softmax_path(form(a), y, **settings)
+    assert not whole.n_screened.any()
+    np.testing.assert_allclose(few.toarray(), whole.toarray(), atol=1e-9)
+    np.testing.assert_allclose(few.values, whole.values, rtol=1e-13)
+    np.testing.assert_array_equal(few.n_nonzero, whole.n_nonzero)
+    assert few.converged.all()
+    # The bounds are about all columns: a fit of few says no more of itself than one of all.
+    assert (few.gap_bounds < 1e-6 * few.values).all()
+
+
+def test_a_rule_that_leaves_out_too_much_is_put_right(rng, monkeypatch):
+    a, y = blobs(rng, n=150, d=60)
+    Cs = su.l1_min_c(a, y) * np.array([1.0, 2.0, 4.0, 8.0])
+    right = su.softmax_path(a, y, Cs=Cs, tol=1e-11)
+
+    def greedy(problem, x, before):
+        return np.array([30, 31, 60])
+
+    monkeypatch.setattr("softunit.sparse_path._kept", greedy)
+    put_right = su.softmax_path(a, y, Cs=Cs, tol=1e-11)
+    np.testing.assert_array_equal(put_right.n_screened, 58)
+    assert (put_right.n_recalled[1:] > 0).all()
+    assert put_right.converged.all()
+    np.testing.assert_allclose(put_right.toarray(), right.toarray(), atol=1e-9)
+    np.testing.assert_allclose(put_right.values, right.values, rtol=1e-13)
+
+
+def test_a_search_leaves_out_columns_and_finds_the_same(rng, monkeypatch):
+    a, y = blobs(rng, n=150, d=60)
+    Cs = su.l1_min_c(a, y) * np.geomspace(1.0, 10.0, 6)
+    settings = {"l1_ratios": [0.7, 1.0], "cv": 3, "scoring": "neg_log_loss", "tol": 1e-11}
+    seen = []
+    real = su.sparse_path._part
+
+    def watched(problem, kept, design):
+        seen.append(len(kept))
+        return real(problem, kept, design)
+
+    monkeypatch.setattr("softunit.sparse_path._part", watched)
+    few = su.SoftmaxClassifierCV(Cs, **settings).fit(a, y)
+    assert len(seen) >= 12
+    assert min(seen) < 20
+    monkeypatch.setattr("softunit.sparse_path._kept", everything)
+    whole = su.SoftmaxClassifierCV(Cs, **settings).fit(a, y)
+    np.testing.assert_allclose(few.scores_, whole.scores_, rtol=1e-9)
+    np.testing.assert_allclose(few.coef_, whole.coef_, atol=1e-9)
+
+
 def test_a_path_without_l1_goes_to_no_ridge_at_all(rng):
     a, y = blobs(rng)
     path = su.softmax_path(a, y, Cs=[1.0, np.inf], l1_ratio=0.0, tol=1e-9)

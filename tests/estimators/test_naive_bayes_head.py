@@ -178,10 +178,11 @@ def test_a_column_constant_within_a_class_is_told(blobs):
         ({"smoothing": -1}, {}, "`smoothing` must be"),
         ({"priors": [0.5, 0.5]}, {}, "`priors`"),
         ({"priors": [0.5, 0.5, 0.5, 0.5]}, {}, "the least is 0.5 and their sum 2."),
+        ({"priors": [1.2, -0.2, 0, 0]}, {}, "the least is -0.2 and their sum 1."),
         ({}, {"y": np.eye(4)}, "y has shape (4, 4), but naive Bayes counts labels"),
         ({}, {"sample_weight": -1.0}, "weights"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_what_makes_no_sense_is_refused(settings, fit, words, blobs):
     x, y = blobs
@@ -193,6 +194,8 @@ def test_wrong_parts_are_refused(blobs):
     x, y = blobs
     with pytest.raises(InputError, match="needs `classes`, all labels there are"):
         NaiveBayesHead().partial_fit(x, y)
+    with pytest.raises(InputError, match=r"at least two; got \[0\]"):
+        NaiveBayesHead().partial_fit(x[y == 0], y[y == 0], classes=[0])
     model = NaiveBayesHead().partial_fit(x, y, classes=range(4))
     with pytest.raises(InputError, match="differ from those of the first call"):
         model.partial_fit(x, y, classes=range(5))
@@ -209,3 +212,42 @@ def test_a_fit_forgets_the_fit_before(blobs):
     model.set_params(variance="per-class").fit(x, y)
     assert not hasattr(model, "coef_")
     assert not hasattr(model, "sparsify")
+
+
+@BOTH
+def test_offsets_are_added_to_the_scores(variance, blobs, rng):
+    x, y = blobs
+    model, offset = NaiveBayesHead(variance).fit(x, y), rng.standard_normal((len(y), 4))
+    expected = model.predict_proba(x) * np.exp(offset)
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(x, offset=offset), expected, **TIGHT)
+    for wrong in (offset[:, 0], offset[:, :1], 1.0):
+        with pytest.raises(InputError, match=r"the offset has shape \("):
+            model.decision_function(x, offset=wrong)
+
+
+def test_a_class_still_to_come_needs_no_variance(blobs):
+    x, y = blobs
+    model = NaiveBayesHead("per-class", smoothing=0.0)
+    model.partial_fit(x[y < 3], y[y < 3], classes=range(4))
+    alone = NaiveBayesHead("per-class", smoothing=0.0).fit(x[y < 3], y[y < 3])
+    np.testing.assert_allclose(model.predict_proba(x)[:, :3], alone.predict_proba(x), **TIGHT)
+
+
+def test_stored_parts_of_an_entry_are_one_entry():
+    rng = np.random.default_rng(3)
+    dense = rng.standard_normal((30, 4))
+    rows, columns = np.indices(dense.shape)
+    parts = rng.standard_normal(dense.shape)
+    entries = np.concatenate([parts.ravel(), (dense - parts).ravel()])
+    where = (np.tile(rows.ravel(), 2), np.tile(columns.ravel(), 2))
+    order = np.lexsort((where[1], where[0]))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(where[0], minlength=30))])
+    split = sparse.csr_matrix((entries[order], where[1][order], starts), shape=dense.shape)
+    y = np.arange(30) % 3
+    whole = NaiveBayesHead(variance="per-class").fit(dense, y)
+    apart = NaiveBayesHead(variance="per-class").fit(split, y)
+    np.testing.assert_allclose(
+        apart.predict_proba(dense), whole.predict_proba(dense), rtol=1e-9, atol=1e-12
+    )
+    assert split.nnz == 240  # what was given is not changed

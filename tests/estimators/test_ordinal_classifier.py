@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -270,3 +271,151 @@ def test_robust_errors_are_the_sandwich_by_observation(data):
     np.testing.assert_allclose(
         thrice.standard_errors() * np.sqrt(3), model.standard_errors(), rtol=1e-6
     )
+
+
+def test_the_median_is_the_lowest_label_reached_with_probability_one_half(data):
+    x, y = data
+    model = OrdinalClassifier(order=GRADES).fit(x, GRADES[y])
+    model.coef_, model.thresholds_ = np.zeros(3), np.array([-1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(model.predict_median(x[:2]), "fair")
+    assert model.predict_proba(x[:1])[0, :2].sum() == pytest.approx(0.5, rel=1e-15)
+
+
+def test_certificates_and_errors_on_other_data_take_their_weights(data):
+    x, y = data
+    times = np.random.default_rng(2).integers(1, 4, len(y)).astype(float)
+    model = OrdinalClassifier(C=5.0).fit(x, y, sample_weight=times)
+    certificate = model.certify(x, y, times)
+    assert certificate.gap_bound < 1e-10
+    assert certificate.value == pytest.approx(model.certificate_.value, rel=1e-12)
+    own = model.inference()
+    found = model.inference(x, y, times)
+    np.testing.assert_allclose(found.standard_errors(), own.standard_errors(), rtol=1e-9)
+    shares = np.bincount(y, weights=times)
+    null = shares @ np.log(shares / shares.sum())
+    assert model.null_log_likelihood_ == pytest.approx(null, rel=1e-12)
+    # The ridge is part of the curvature: errors shrink with it.
+    z = OrdinalClassifier(C=1e-3).fit(x, y)
+    loose = OrdinalClassifier().fit(x, y)
+    assert (z.standard_errors()[:3] < 0.9 * loose.standard_errors()[:3]).all()
+
+
+def test_l1_on_shared_coefficients_is_of_the_columns_as_given(data):
+    x, y = data
+    strength = 0.02
+    model = OrdinalClassifier(presto=np.inf, presto_first=strength, tol=1e-10).fit(x, y)
+    loss = -model.log_likelihood_ / len(y)
+    assert model.solution_.value == pytest.approx(
+        loss + strength * np.abs(model.coef_).sum(), rel=1e-9
+    )
+    z = model.cumulative_logits(x)
+    slope = x.T @ -su.units.CumulativeLogit(4).gradient(z, y).sum(axis=1) / len(y)
+    zero = model.coef_ == 0
+    assert 0 < zero.sum() < 3
+    np.testing.assert_allclose(slope[~zero], -strength * np.sign(model.coef_[~zero]), atol=1e-8)
+    assert (np.abs(slope[zero]) <= strength).all()
+    assert model.aic_ == pytest.approx(2 * (3 + (~zero).sum()) - 2 * model.log_likelihood_)
+
+
+def test_an_unordered_categorical_is_taken_for_words(data):
+    x, y = data
+    frame = pd.Series(pd.Categorical(GRADES[y], categories=GRADES))
+    with pytest.warns(SoftunitWarning, match="are taken in the order of the alphabet"):
+        model = OrdinalClassifier().fit(x, frame)
+    np.testing.assert_array_equal(model.classes_, np.sort(GRADES))
+
+
+def test_labels_that_do_not_fit_are_told_with_their_row(data):
+    x, y = data
+    model = OrdinalClassifier().fit(x, y)
+    with pytest.raises(InputError, match="X has 400 rows, but y has 399 labels"):
+        model.log_likelihood(x, y[1:])
+    other = y.copy()
+    other[[17, 30]] = 9
+    with pytest.raises(InputError, match="label 9, first in row 17, which is not among"):
+        model.certify(x, other)
+
+
+def test_silent_rows_are_no_part_of_a_separation(data):
+    x, y = data
+    y = np.digitize(x[:, 0], [-1.0, 0.0, 1.0])
+    silent = np.arange(400) < 100
+    y[:100] = np.roll(y[:100], 1)  # which would overlap
+    with pytest.warns(SeparationWarning, match="put all 300 rows at their levels"):
+        OrdinalClassifier().fit(x, y, sample_weight=(~silent).astype(float))
+
+
+def test_separation_and_collinear_columns_are_told_with_free_weights_too(data):
+    x, y = data
+    wide = np.column_stack([x, x[:, 0] - x[:, 1]])
+    with pytest.warns(NotUniqueWarning, match="columns of X are collinear"):
+        model = OrdinalClassifier(presto=0.0).fit(wide, y)
+    assert model.certificate_.unique is False
+    with pytest.warns(SeparationWarning, match="column 'x0' put all 400 rows at their levels"):
+        OrdinalClassifier(presto=0.0).fit(x, np.digitize(x[:, 0], [-1.0, 0.0, 1.0]))
+
+
+def test_many_collinear_columns_are_counted_not_listed(data):
+    x, y = data
+    with pytest.warns(NotUniqueWarning, match=r"'x7' and 2 more are collinear"):
+        OrdinalClassifier().fit(np.column_stack([np.repeat(x[:, :1], 10, axis=1)]), y)
+    constant = np.column_stack([x, x[:, 0], np.ones(400)])
+    with pytest.warns(NotUniqueWarning, match="columns 'x0', 'x3', 'x4' are collinear"):
+        OrdinalClassifier().fit(constant, y)
+
+
+def test_ctrl_c_returns_the_point_or_raises(data, monkeypatch):
+    original = su.run._Run.record
+
+    def record(self, number, *told):
+        if number == 2:
+            raise KeyboardInterrupt("Ctrl-C")
+        return original(self, number, *told)
+
+    monkeypatch.setattr("softunit.run._Run.record", record)
+    with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
+        OrdinalClassifier().fit(*data)
+    with pytest.warns(ConvergenceWarning, match="An interrupt"):
+        model = OrdinalClassifier(keyboard_interrupt="return").fit(*data)
+    assert model.solution_.status is su.Status.INTERRUPTED
+    with pytest.raises(InputError, match="`keyboard_interrupt` must be"):
+        OrdinalClassifier(keyboard_interrupt="ignore").fit(*data)
+
+
+@pytest.mark.parametrize("presto", [None, 0.0], ids=["shared", "free"])
+def test_a_bound_is_kept_only_where_it_is_less_than_any_dip(presto, data, monkeypatch):
+    x, y = data
+    times = np.random.default_rng(3).integers(1, 4, len(y)).astype(float)
+    model = OrdinalClassifier(presto=presto).fit(x, y, sample_weight=times)
+    middle = (y > 0) & (y < 3)
+    z = model.cumulative_logits(x)[middle]
+    gaps = z[np.arange(len(z)), y[middle]] - z[np.arange(len(z)), y[middle] - 1]
+    shares = times[middle] / times.sum()
+    if presto is None:  # a class has one gap
+        totals = np.bincount(y, weights=times)[1:3] / times.sum()
+        gaps, shares = np.diff(model.thresholds_), totals
+    half = 0.5 * gaps.min()
+    ends = [-np.log(1 - np.exp(-g)) for g in (gaps, half, (gaps + half) / 2)]
+    dip = (shares * (ends[0] / 2 + ends[1] / 2 - ends[2])).min()
+    plain = su.certificate.certify
+
+    def certify(problem, *given, **more):
+        found = plain(problem, *given, **more)
+        held = problem.unit.least_gap
+        if held:
+            assert held == pytest.approx(half, rel=1e-9)
+        return dataclasses.replace(found, gap_bound=told if held else np.inf)
+
+    monkeypatch.setattr("softunit.estimators._ordinal_proof.certify", certify)
+    for told in (0.99 * dip, 1.01 * dip):
+        certificate = model.certify(x, y, times)
+        kept = told < dip
+        assert certificate.gap_bound == (told if kept else np.inf)
+        assert ("logits are more than" in str(certificate)) == kept
+
+
+def test_the_gap_is_proved_by_a_dual_point_with_l1(data):
+    for settings in ({"presto": 0.01}, {"presto": np.inf, "presto_first": 0.02}):
+        model = OrdinalClassifier(**settings).fit(*data)
+        assert model.certificate_.gap_bound < 1e-8
+        assert "duality gap" in str(model.certificate_)

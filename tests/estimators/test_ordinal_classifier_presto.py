@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from softunit import OrdinalClassifier, SoftmaxClassifier
-from softunit.errors import InputError
+from softunit.errors import InputError, SeparationWarning
 from softunit.units import CumulativeLogit
 
 
@@ -147,3 +148,71 @@ def test_the_order_and_size_of_columns_do_not_matter(data):
     np.testing.assert_allclose(
         thin.predict_proba(wide[:, ::-1]), model.predict_proba(wide), atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"presto_first": 0.005}, {"presto_first": "same"}, {"C": 0.05}],
+    ids=["first", "same", "ridge"],
+)
+def test_a_path_has_the_weights_and_the_other_penalties_of_a_fit(settings, data):
+    x, y = data
+    times = np.random.default_rng(1).integers(1, 4, len(y)).astype(float)
+    model = OrdinalClassifier(tol=1e-9, **settings)
+    path = model.path(x, y, 3, least=0.1, sample_weight=times)
+    assert not hasattr(model, "n_features_in_")
+    strength = path.strengths[1]
+    alone = OrdinalClassifier(presto=strength, tol=1e-9, **settings).fit(x, y, times)
+    np.testing.assert_allclose(path.coef[1], alone.coef_, atol=1e-5)
+    np.testing.assert_allclose(path.thresholds[1], alone.thresholds_, atol=1e-5)
+    # It begins at the least strength without a difference, or without any weights.
+    same = settings.get("presto_first") == "same"
+    np.testing.assert_array_equal(path.coef[0] if same else np.ptp(path.coef[0], axis=0), 0.0)
+    below = OrdinalClassifier(presto=0.97 * path.strengths[0], tol=1e-9, **settings).fit(
+        x, y, times
+    )
+    assert (np.abs(below.coef_) if same else np.ptp(below.coef_, axis=0)).max() > 0
+
+
+def test_a_path_ends_after_the_iterations_allowed(data):
+    path = OrdinalClassifier(max_iter=1, tol=1e-12).path(*data, [1e-3, 1e-4])
+    assert not path.converged.any()
+    assert (path.n_iter == 1).all()
+    with pytest.raises(InputError, match="`strengths` must be finite numbers >= 0"):
+        OrdinalClassifier().path(*data, np.ones((2, 2)))
+
+
+def test_a_column_named_threshold_is_told_from_the_thresholds(data):
+    x, y = data
+    frame = pd.DataFrame(x[:, :2], columns=["a", "threshold"])
+    found = OrdinalClassifier(presto=0.0, C=10.0).fit(frame, y).inference()
+    between = ("0|1", "1|2")
+    columns = ("a", "threshold", "(threshold)")
+    assert list(found.names) == [(level, column) for column in columns for level in between]
+
+
+def test_l1_on_the_first_weights_alone_is_no_free_fit(data):
+    x, y = data
+    model = OrdinalClassifier(presto=0.0, presto_first=0.03, tol=1e-9).fit(x, y)
+    first = np.abs(model.coef_[0])
+    assert 0 < (first == 0).sum() < 10
+    loss = -model.log_likelihood_ / len(y)
+    assert model.solution_.value == pytest.approx(loss + 0.03 * first.sum(), rel=1e-9)
+    assert model.aic_ == pytest.approx(
+        2 * (22 - (first == 0).sum()) - 2 * model.log_likelihood_, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    "settings", [{"presto": 0.01}, {"presto": 0.0, "presto_first": 0.01}], ids=["first", "rest"]
+)
+def test_separation_along_weights_that_no_penalty_holds_is_told(settings):
+    x = np.random.default_rng(0).standard_normal((200, 3))
+    y = np.digitize(x[:, 0], [-0.5, 0.7])
+    with pytest.warns(SeparationWarning, match="separable: .*'x0'"):
+        model = OrdinalClassifier(**settings).fit(x, y)
+    assert not model.solution_.converged
+    with pytest.raises(InputError, match="separable"):
+        model.standard_errors()
+    held = OrdinalClassifier(presto=0.01, presto_first=0.01).fit(x, y)
+    assert held.solution_.converged

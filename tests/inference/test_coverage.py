@@ -1,4 +1,4 @@
-"""95% intervals hold the truth about 95 times in 100: 200 simulations each, seeds fixed.
+"""95% intervals hold the truth about 95 times in 100: 200 simulations, seeds fixed.
 
 The whole of it, 1,000 simulations, is `python -m benchmarks.coverage`.
 """
@@ -20,6 +20,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say(model):
 
 
 def test_clustered_errors_do_where_classical_ones_are_found_out():
-    good, wrong = measure("repeated choices", simulations=150)
+    good, wrong = measure("repeated choices", simulations=100)
     assert 0.93 <= good.coverage <= 0.97
     assert wrong.coverage < 0.75

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -187,3 +188,23 @@ def test_long_tables_are_cut_and_say_so(rng):
     assert "21 parameters more are in frame()." in text
     assert len(summary.coef) == SHOWN + 21
     assert Tags(summary.to_html()).tags.count("tr") == 1 + 1 + SHOWN
+
+
+def test_stars_begin_at_five_in_a_hundred(rng):
+    p = np.array([0.0009, 0.0011, 0.009, 0.011, 0.049, 0.051, np.nan])
+    summary = replace(table(rng), p_value=p)
+    assert summary.stars == ("***", "**", "**", "*", "*", "", "")
+
+
+def test_a_column_called_intercept_stands_beside_the_intercept(rng):
+    pandas = pytest.importorskip("pandas")
+    A, y = labelled(rng, d=2, K=2)
+    frame = pandas.DataFrame(A, columns=["intercept", "size"])
+    names = fitted(frame, y).summary(frame, y).names
+    assert [column for _, column in names] == ["intercept", "size", "(intercept)"]
+
+
+def test_measures_that_a_penalty_bends_are_not_shown(rng):
+    A, y = labelled(rng)
+    shown = [dict(fitted(A, y, C=C).summary(A, y).facts) for C in (np.inf, 1.0)]
+    assert [{"AIC", "BIC"} <= set(facts) for facts in shown] == [True, False]

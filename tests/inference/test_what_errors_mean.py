@@ -8,7 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import softunit as su
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning, SoftunitWarning
-from softunit.inference import Facts, infer, likelihood_ratio_test
+from softunit.inference import Facts, InferenceMethods, infer, likelihood_ratio_test
+from softunit.inference.free import Free, lasso_curvature
 from softunit.units import Multinomial
 from tests.inference.fits import choice, chosen, direct, fitted, inferred, labelled
 
@@ -45,6 +46,13 @@ def test_a_column_constant_within_choice_sets_is_named(rng):
         choice(A, b, labels).standard_errors()
 
 
+def test_columns_next_to_collinear_are_named(rng):
+    A, y = labelled(rng, K=2)
+    A[:, 3] = A[:, 0] + 1e-7 * rng.normal(size=len(y))
+    with pytest.raises(InputError, match=r"singular: the columns 'a0', 'a3' are collinear"):
+        direct(A, y).standard_errors()
+
+
 def test_collinear_columns_beyond_memory_are_named_too(rng, monkeypatch):
     from softunit.inference import variances
 
@@ -77,6 +85,19 @@ def test_a_fit_that_has_not_converged_says_so(rng):
     assert set(summary.stars) == {""}
     with pytest.raises(InputError, match="the full model is not at its optimum"):
         likelihood_ratio_test(inferred(A[:, :2], y), found)
+    with pytest.raises(InputError, match="the restricted model is not at its optimum"):
+        likelihood_ratio_test(found, inferred(np.column_stack([A, A[:, 0] ** 2]), y))
+
+
+@pytest.mark.parametrize(("off", "converged"), [(0.01, True), (0.2, False)])
+def test_a_point_is_an_optimum_by_its_distance_in_standard_errors(rng, off, converged):
+    A, y = labelled(rng, K=2)
+    found = direct(A, y)
+    covariance = found.covariance()
+    x = found.coef + off * covariance[0] / np.sqrt(covariance[0, 0])
+    moved = infer(su.Problem(A, Multinomial(2), y), x, found.names)
+    assert moved.variances.distance() == pytest.approx(off, rel=0.05)
+    assert moved.converged == converged
 
 
 def test_other_data_than_those_of_the_fit_are_found_out(rng):
@@ -164,7 +185,10 @@ def test_after_a_ridge_the_sandwich_has_the_penalised_hessian(rng, kind):
     scores = (p - y)[:, None] * X
     filling = information if kind == "classical" else scores.T @ scores
     np.testing.assert_allclose(found.covariance(kind), bread @ filling @ bread, rtol=1e-7)
-    np.testing.assert_allclose(found.effective_parameters, np.trace(bread @ information), rtol=1e-9)
+    effective = np.trace(bread @ information)
+    np.testing.assert_allclose(found.effective_parameters, effective, rtol=1e-9)
+    assert found.aic == pytest.approx(2 * effective - 2 * found.log_likelihood)
+    assert found.bic == pytest.approx(np.log(300) * effective - 2 * found.log_likelihood)
     assert "need not cover" in found.penalised
     assert found.penalised in found.summary(kind).notes
     with pytest.raises(InputError, match="the full model is penalised"):
@@ -188,6 +212,39 @@ def test_after_l1_the_errors_are_those_of_the_columns_kept(rng):
     assert "conditional on which were kept" in summary.notes[0]
     assert np.isnan(summary.p_value[~kept]).all()
     assert {s for s, k in zip(summary.stars, kept, strict=True) if not k} == {""}
+    assert f"{(~kept).sum()} coefficients are held at zero by the penalty" in summary.notes[1]
+    assert found.converged  # the gradient of what was kept is the penalty's, not zero
+    held = f"x{np.flatnonzero(~kept)[0]}"
+    with pytest.raises(InputError, match="the restrictions are on parameters that are held"):
+        found.wald_test(held)
+    with pytest.raises(InputError, match="the restrictions contradict each other"):
+        found.wald_test(held, 1.0)
+
+
+def test_a_coefficient_without_penalty_is_free_even_at_zero(rng):
+    A, y = labelled(rng, K=2)
+    penalty = su.penalties.ElasticNet(np.array([1.0, 1.0, 1.0, 0.0]))
+    free = Free.of(su.Problem(A, Multinomial(2), y, penalty), np.zeros(4))
+    np.testing.assert_array_equal(free.held, [True, True, True, False])
+
+
+def test_the_curvature_of_a_penalty_on_rows_is_the_change_of_its_gradient(rng):
+    A, y = labelled(rng)
+    penalty = su.penalties.ElasticNet(0.3, group=True)
+    x = rng.normal(size=(4, 3))
+    x[2] = 0.0
+
+    def gradient(flat):
+        rows = flat.reshape(4, 3)
+        sizes = np.linalg.norm(rows, axis=1, keepdims=True)
+        return (0.3 * rows / np.where(sizes > 0, sizes, 1.0)).ravel()
+
+    steps = 1e-6 * np.eye(12)
+    expected = [(gradient(x.ravel() + s) - gradient(x.ravel() - s)) / 2e-6 for s in steps]
+    found = lasso_curvature(su.Problem(A, Multinomial(3), y, penalty), x).toarray()
+    moved = np.repeat(x.any(axis=1), 3)
+    np.testing.assert_allclose(found[moved], np.array(expected)[moved], atol=1e-8)
+    np.testing.assert_array_equal(found[~moved], 0.0)
 
 
 # Clusters and other arguments ---------------------------------------------------------------------
@@ -208,6 +265,7 @@ BAD_CLUSTERS = {
     "short": (np.arange(5), "`clusters` holds 5 labels, but the data have 300 rows"),
     "matrix": (np.zeros((300, 2)), r"one label for each row; got shape \(300, 2\)"),
     "nan": (np.r_[np.arange(299.0), np.nan], "no label in 1 of 300 rows, first in row 299"),
+    "no date": (np.array(["2020-01-01"] * 299 + ["NaT"], dtype="M8[D]"), "first in row 299"),
     "none": (np.array([None, *"ab" * 149, "a"], dtype=object), "first in row 0"),
     "one": (np.full(300, "all"), "one cluster only, 'all', in all 300 rows"),
     "mixed": (np.array([1, "a"] * 150, dtype=object), "types int, str side by side"),
@@ -238,12 +296,56 @@ def test_clusters_of_the_whole_input_are_cut_to_the_rows_kept(rng):
     np.testing.assert_array_equal(cut.standard_errors("clustered", clusters), expected)
 
 
-def test_few_clusters_are_warned_of(rng):
+@pytest.mark.parametrize("count", [6, 10])
+def test_few_clusters_are_warned_of(rng, count):
     A, y = labelled(rng)
-    clusters = np.arange(len(y)) % 6
-    with pytest.warns(SoftunitWarning, match="6 clusters for 10 parameters"):
+    clusters = np.arange(len(y)) % count
+    with pytest.warns(SoftunitWarning, match=f"{count} clusters for 10 parameters"):
         summary = inferred(A, y).summary("clustered", clusters)
-    assert any("6 clusters for 10 parameters" in note for note in summary.notes)
+    assert any(f"{count} clusters for 10 parameters" in note for note in summary.notes)
+
+
+def test_each_question_gets_its_own_answer(rng):
+    A, y = labelled(rng)
+    found, halves = inferred(A, y), rng.integers(0, 40, (2, len(y)))
+    first, second = (found.covariance("clustered", half) for half in halves)
+    assert not np.allclose(first, second, rtol=1e-3)
+    np.testing.assert_array_equal(found.covariance("clustered", halves[0]), first)
+    expected = found.standard_errors()
+    found.covariance()[:] = 0.0  # a copy: the next question is not about it
+    np.testing.assert_array_equal(found.standard_errors(), expected)
+
+
+class Told(InferenceMethods):
+    """An estimator that has been inferred from."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def inference(self):
+        return self.found
+
+
+def test_an_estimator_passes_every_question_on(rng):
+    A, y = labelled(rng)
+    found, clusters = inferred(A, y), rng.integers(0, 40, len(y))
+    model, given = Told(found), ("clustered", clusters)
+    same = np.testing.assert_array_equal
+    same(model.covariance(*given), found.covariance(*given))
+    some = {"which": ["x2"], "memory": "2GB"}
+    same(model.standard_errors(*given, **some), found.standard_errors(*given, **some))
+    same(model.confidence_intervals(0.8, *given), found.confidence_intervals(0.8, *given))
+    assert model.wald_test("x1", 0.3, *given) == found.wald_test("x1", 0.3, *given)
+    assert str(model.summary(*given, 0.8)) == str(found.summary(*given, 0.8))
+    assert "80% from" in str(model.summary(*given, 0.8))
+
+
+def test_a_correction_needs_more_observations_than_parameters(rng):
+    A, y = labelled(rng, K=2)
+    found = direct(A, y, weights=np.full(len(y), 0.01))
+    assert np.isfinite(found.standard_errors("robust")).all()
+    with pytest.raises(InputError, match="3 observations are not more than 4 parameters"):
+        found.standard_errors("HC1")
 
 
 def test_other_arguments_that_are_refused(rng):
@@ -267,6 +369,15 @@ def test_other_arguments_that_are_refused(rng):
         fitted(A, y).inference(A, y, reference="none")
     with pytest.raises(InputError, match="give the smaller one first"):
         likelihood_ratio_test(found, inferred(A[:, :2], y))
+    with pytest.raises(InputError, match="`r` must hold 2 finite numbers"):
+        found.wald_test(np.eye(10)[:2], [0.0, 1.0, 2.0])
+    with pytest.raises(InputError, match="`r` must hold 1 finite numbers"):
+        found.wald_test(np.eye(10)[0], np.nan)
+    for R in (np.zeros((1, 10)), np.full((1, 10), np.nan)):
+        with pytest.raises(InputError, match="`R` must be finite, and no restriction may be all"):
+            found.wald_test(R)
+    with pytest.raises(InputError, match=r"the full model fits worse, by .* no special case of it"):
+        likelihood_ratio_test(inferred(A[:, :2], y), inferred(rng.normal(size=(300, 3)), y))
     with pytest.raises(InputError, match="300 and of 299 observations"):
         likelihood_ratio_test(inferred(A[:, :2], y), inferred(A[1:], y[1:]))
 

@@ -24,6 +24,7 @@ from softunit.report import (
 )
 from softunit.report.choice import choice_shares, hits, threshold_calibrations
 from softunit.report.estimates import chance, forest, kind_in_words, stars
+from softunit.report.estimates_text import MOST_ROWS
 from softunit.report.objectives import choice_objective, classifier_objective, ordinal_objective
 from tests.report.stand_ins import HOSTILE_FEATURES, Classifier, certificate, classified, solution
 
@@ -215,3 +216,41 @@ def test_objectives_say_what_was_minimised():
     assert "minus the log-likelihood" in choice_objective({"C": np.inf})
     assert "0.5 Σ_k |x_k - x_(k-1)|₁" in ordinal_objective({"C": np.inf, "presto": 0.5})
     assert "Σ_k" not in ordinal_objective({"C": np.inf, "presto": np.inf})
+
+
+def test_hits_count_by_weight():
+    weighted = dataclasses.replace(ROWS, weights=np.array([3.0, 3, 1, 1, 1, 1]))
+    assert hits(weighted, SETS) == pytest.approx((3 + 0 + 0.5) / 5)
+
+
+def test_shares_predicted_count_by_weight():
+    weighted = dataclasses.replace(ROWS, weights=np.array([2.0, 2, 1, 1, 1, 1]))
+    predicted = [share.predicted for share in choice_shares(weighted, SETS)]
+    assert predicted == pytest.approx([(2 * 0.9 + 0.6 + 0.5) / 4, (2 * 0.1 + 0.5) / 4, 0.4 / 4])
+
+
+def test_thresholds_of_many_classes_are_spread_evenly():
+    rng = np.random.default_rng(4)
+    classes = np.arange(12)
+    model = Classifier(rng.normal(size=(12, 2)), classes, solution(), certificate())
+    found = threshold_calibrations(model, rng.normal(size=(50, 2)), rng.integers(0, 12, 50))
+    told = [each.about for each in found]
+    assert told == [f"probability of at most {k}" for k in (0, 2, 4, 6, 8, 10)]
+
+
+def test_long_tables_are_cut_and_say_so():
+    q = MOST_ROWS + 7
+    names = [("b", f"x{i}") for i in range(q - 10)] + [("c", f"x{i}") for i in range(10)]
+    rows = estimates(names, np.ones(q), np.ones(q), believed=True)
+    text = printed(Estimates(rows, kind_in_words("classical")), 80)
+    assert len(re.findall(r"^x\d+ ", text, re.MULTILINE)) == MOST_ROWS
+    assert "and 7 more" in text
+
+
+def test_zero_lies_right_of_intervals_below_it_and_wide_ones_open_to_the_left():
+    rows = estimates([str(i) for i in range(4)], np.array([-1.0, -2, -1, -300]),
+                     np.array([0.1, 0.2, 0.1, 1.0]), believed=True)  # fmt: skip
+    found = forest(rows)
+    assert found.whiskers[3].opens_left
+    assert not any(w.opens_left or w.opens_right for w in found.whiskers[:3])
+    assert found.zero > max(w.right for w in found.whiskers[:3])

@@ -11,9 +11,10 @@ from scipy import sparse
 import softunit as su
 from softunit.designs import ScaledDesign, as_design
 from softunit.errors import InputError
-from softunit.penalties import Ridge
+from softunit.penalties import ElasticNet, Ridge, ScoreRidge
 from softunit.problem import Problem
-from softunit.separation import diagnose, examine, finder
+from softunit.separation import cone as cone_module
+from softunit.separation import diagnose, exact, examine, finder
 from softunit.separation.cone import Cone
 from softunit.separation.exact import holds_exactly, lowest_bit
 from softunit.separation.search import Search, whole_numbers
@@ -77,6 +78,7 @@ def test_a_class_that_scores_separate_is_named_beside_its_column(rng):
     y = np.where(a[:, 1] > 1, 0, rng.integers(1, 3, 150))
     found = diagnose(labels(a, y), outcomes=["x", "y", "z"])
     assert found.outcomes == ("'x'",)
+    assert (found.rows, found.n_rows) == (150, 150)
     assert "a linear score of column 1 separates 'x' from the other classes" in found.sentence
 
 
@@ -106,9 +108,9 @@ def test_rounding_is_told_from_truth(rng):
     blurred = diagnose(labels(a, y))
     assert not blurred.certain
     assert ", up to the rounding of these columns," in blurred.sentence
-    exact = diagnose(labels(np.round(10 * a), y))
-    assert exact.certain
-    assert exact.columns == blurred.columns == ("0", "1", "2")
+    whole = diagnose(labels(np.round(10 * a), y))
+    assert whole.certain
+    assert whole.columns == blurred.columns == ("0", "1", "2")
 
 
 def test_an_overlap_beyond_rounding_is_never_separation(rng):
@@ -120,6 +122,19 @@ def test_an_overlap_beyond_rounding_is_never_separation(rng):
     x[19] = x[20] - 1e-13
     found = diagnose(labels(x[:, None], y))
     assert found.complete
+
+
+def test_blocks_of_rows_tell_the_same_as_all_at_once(rng, monkeypatch):
+    a, y = quasi(rng)
+    weights = rng.uniform(0.5, 2.0, 200)
+    against = np.flatnonzero(y == 2)[-1]  # a row that would put an end to it, but has no weight
+    a[against, 1], weights[against] = 1.0, 0.0
+    cases = [labels(a, y, weights=weights), labels(a, y), labels(a, (a[:, 0] > 0).astype(int))]
+    expected = [examine(problem) for problem in cases]
+    assert [found.separation is not None for found in expected] == [True, False, True]
+    monkeypatch.setattr(cone_module, "BLOCK", 1)
+    assert len(Cone(cases[0]).blocks) == 4
+    assert [examine(problem) for problem in cases] == expected
 
 
 def test_few_rows_of_many_enter_the_programme(rng):
@@ -160,6 +175,15 @@ def test_scores_that_put_all_rows_right_need_no_programme(rng, monkeypatch):
     assert found.sentence.startswith("perfectly separable: linear scores tell the classes 0, 1")
 
 
+def test_all_rows_right_are_told_from_some_where_few_programmes_are_solved(rng, monkeypatch):
+    monkeypatch.setattr(finder, "BRIEF", 0)
+    most = np.repeat(np.eye(2), [9, 1], axis=0)  # the first column alone raises the sum most
+    found = diagnose(labels(np.vstack([most, -most]), np.repeat([1, 0], 10)))
+    assert found.complete
+    assert (found.rows, found.n_rows) == (20, 20)
+    assert not diagnose(labels(*quasi(rng))).complete
+
+
 def test_what_is_too_large_is_said_not_to_be_known(rng, monkeypatch):
     a, y = quasi(rng)
     monkeypatch.setattr(finder, "LIMIT", 11)
@@ -176,6 +200,32 @@ def test_ridge_keeps_coefficients_from_growing(rng):
     assert diagnose(labels(a, y, penalty=Ridge(np.array([1e-9, 1e-9, 1e-9, 0.0])))) is None
     held = Ridge(np.array([1.0, 0.0, 1.0, 0.0]))
     assert diagnose(labels(a, y, penalty=held)).columns == ("1",)
+    told = (a[:, 0] > 0).astype(int)
+    first, x = Ridge(np.array([1e-9, 0.0, 0.0, 0.0])), np.array([1.0, 0.0, 0.0, 0.0])
+    assert diagnose(labels(a, told), x).complete
+    left_open = su.certify(labels(a, y), np.zeros((4, 3)))
+    assert not left_open.unique
+    assert examine(labels(a, told, penalty=first), x, certificate=left_open).separation is None
+
+
+def test_other_penalties_do_too(rng):
+    a, y = quasi(rng)
+    assert diagnose(labels(a, y, penalty=ElasticNet(np.array([1e-9, 1e-9, 1e-9, 0.0])))) is None
+    held = ElasticNet(np.array([1.0, 0.0, 1.0, 0.0]))
+    assert diagnose(labels(a, y, penalty=held)).columns == ("1",)
+    assert diagnose(labels(a, y, penalty=ScoreRidge(1e-9))) is None
+
+
+def test_an_alternative_without_weight_is_told_from_nothing(rng):
+    names = np.append(np.tile(["bus", "car", "train"], 40), ["bus", "ferry"])
+    chosen = np.append(3 * np.arange(40) + rng.integers(0, 2, 40), 121)  # never the train
+    b, weights = np.zeros(122), np.ones(122)
+    b[chosen], weights[120:] = 1.0, 0.0
+    a = np.column_stack([rng.standard_normal(122), names == "train"])
+    unit = GroupedSoftmax(np.arange(122) // 3)
+    found = diagnose(Problem(a, unit, b, weights=weights), outcomes=names)
+    assert found.outcomes == ("'train'",)
+    assert (found.rows, found.n_rows) == (40, 40)
 
 
 def test_a_class_without_weight_moves_its_intercept_alone(rng):
@@ -212,10 +262,21 @@ def test_zeros_are_zeros_only_in_exact_arithmetic(unit):
     a = unit * np.array([[1.0, 2.0, 3.0], [1.0, 1.0, 2.0], [2.0, 4.0, 6.0]])
     cone = Cone(Problem(a, Multinomial(2), np.array([1, 0, 1])))
     w = np.array([[1.0], [1.0], [-1.0]])
-    exact = [sum(map(Fraction, row * w[:, 0])) for row in a]
-    truth = exact[0] >= 0 and exact[1] <= 0 and exact[2] >= 0
+    sums = [sum(map(Fraction, row * w[:, 0])) for row in a]
+    truth = sums[0] >= 0 and sums[1] <= 0 and sums[2] >= 0
     assert holds_exactly(cone, w, [np.ones(3, dtype=bool)]) == truth
     assert truth == (unit == 1.0)
+
+
+def test_sums_too_long_to_take_exactly_are_not_called_exact(monkeypatch):
+    a = np.array([[0.1, 0.1, 8.0, 8.0]] * 2)
+    cone = Cone(Problem(a, Multinomial(2), np.array([1, 0])))
+    w, both = np.array([[1.0], [-1.0], [1.0], [-1.0]]), [np.ones(2, dtype=bool)]
+    assert holds_exactly(cone, w, both)
+    monkeypatch.setattr(exact, "LONG", 7)
+    assert not holds_exactly(cone, w, both)
+    monkeypatch.setattr(exact, "LONG", 8)
+    assert holds_exactly(cone, w, both)
 
 
 def test_ratios_of_whole_numbers_are_found():

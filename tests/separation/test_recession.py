@@ -46,6 +46,7 @@ def test_forms_tell_whether_the_loss_rises_or_falls_or_stays(name, rng):
     unit, target, columns, weights = case
     forms = unit.recession(target, columns, weights)
     assert forms.forms.shape == (len(forms), len(target) * columns)
+    assert forms.forms.indices.min() >= 0  # a score of zero has no entry
     seen = set()
     for _ in range(400):
         dz = rng.integers(-1, 2, (len(target), columns)).astype(float)

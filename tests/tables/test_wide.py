@@ -146,3 +146,39 @@ def test_a_matrix_has_no_names_to_unfold():
     found = Table(("x_1", "x_2"), 2, source="m.npz", matrix=np.ones((2, 2)))
     with pytest.raises(InputError, match=r"m\.npz holds one matrix of numbers: wide tables"):
         long_from_wide(found, WideLayout(("1", "2"), ("x",)))
+
+
+def test_an_attribute_may_not_take_the_name_of_a_column_that_is_made():
+    found = trips(chosen_car=[7, 8, 9], chosen_train=[1, 2, None])
+    layout = wide_layout(found, target="mode")
+    with pytest.raises(InputError, match="'chosen' has the name of a column that unfolding"):
+        long_from_wide(found, layout, target="mode")
+
+
+def test_choices_that_a_layout_does_not_know_are_refused():
+    layout = wide_layout(trips(), target="mode")
+    with pytest.raises(InputError, match=r"'tram' \(1 row, in data row 2\), which is no alternat"):
+        long_from_wide(trips(mode=["car", "tram", "car"]), layout, target="mode")
+
+
+def test_an_alternative_listed_twice_is_one():
+    layout = wide_layout(trips(), target="mode", alternatives=("train", "car", "train"))
+    assert layout.alternatives == ("train", "car")
+
+
+def test_signs_of_a_pattern_stand_for_themselves():
+    found = table(y=["a", "b"], **{"t.a": [1, 2], "t.b": [3, 4], "t_c": [5, 6]})
+    layout = wide_layout(found, target="y", pattern="{name}.{alternative}")
+    assert (layout.attributes, layout.shared) == (("t",), ("t_c",))
+
+
+def test_a_column_called_as_an_alternative_belongs_to_the_set():
+    found = table(y=["a", "b"], ta=[1, 2], tb=[3, 4], a=[5, 6])
+    layout = wide_layout(found, target="y", pattern="{name}{alternative}")
+    assert (layout.attributes, layout.shared) == (("t",), ("a",))
+
+
+def test_infinity_in_a_column_of_the_set_is_refused():
+    found = trips(income=[1.5, float("inf"), 3.5])
+    with pytest.raises(InputError, match=r"Column 'income' has 1 infinite value.*2"):
+        long_from_wide(found, wide_layout(found, target="mode"), target="mode")

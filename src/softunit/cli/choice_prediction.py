@@ -37,7 +37,8 @@ def choice_predictions(model: SavedModel, table: Table) -> dict[str, Array]:
     long = unfolded(table, choice, None, model.encoding)
     named = choice_columns(model, long)
     groups = named.pop("groups")
-    chances = np.asarray(estimator.predict_proba(model.encoding.apply(long), groups, **named))
+    with np.errstate(over="ignore", invalid="ignore"):  # the next line says what overflowed
+        chances = np.asarray(estimator.predict_proba(model.encoding.apply(long), groups, **named))
     check_probabilities(chances)
     best = most_probable(chances, Groups(groups))
     if choice.wide is None:

@@ -63,10 +63,9 @@ def elasticities_of(
     weight, offered = by_alternative(p), by_alternative(np.ones(len(p)))
     offered.data[:] = 1.0
     effect = np.asarray((weight @ by_alternative(cross).T).toarray())
+    # A row meets itself by its own effect; other rows of its alternative by their cross effects.
+    effect[np.diag_indices(k)] += np.bincount(codes, weights=p * (own - cross), minlength=k)
     total = np.asarray((weight @ offered.T).toarray())
-    rows = np.arange(k)
-    effect[rows, rows] = np.bincount(codes, weights=p * own, minlength=k)
-    total[rows, rows] = np.bincount(codes, weights=p, minlength=k)
     table = np.divide(effect, total, out=np.full((k, k), np.nan), where=total > 0)
     return Elasticities(own, cross, names, table)
 

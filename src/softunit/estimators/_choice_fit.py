@@ -162,7 +162,7 @@ class ChoiceFit:
         problem = self.problem
         found = self._found(settings, tick)
         x = self._unique(found.x, names)
-        certificate = self._certified(x)
+        certificate = certify(self.problem, x)
         point = problem.evaluate(x)
         self.log_likelihood = log_likelihood(problem, point.value, x)
         status = found.status
@@ -204,13 +204,6 @@ class ChoiceFit:
             return x
         self.not_unique = _not_unique(basis, names)
         return np.asarray(null.least_norm(x))
-
-    def _certified(self, x: Vector) -> Certificate:
-        """Return what is proved at x; the theory of one softmax has no part in it."""
-        full = certify(self.problem, x)
-        theory = set() if full.theory is None else {text for text, _ in full.theory.sentences()}
-        kept = tuple(s for s in full.statements if s.text not in theory)
-        return dataclasses.replace(full, statements=kept, theory=None)
 
     def _look_for_separation(self, x: Vector, names: tuple[str, ...]) -> None:
         """Note why no optimum exists, where none is proved to and a direction says so."""

@@ -60,7 +60,7 @@ class ChoicePrediction(InferenceMethods):
         alternatives : array_like of shape (n,), default None
             Needed where the model has constants; all names must be those of the fit.
         offset : array_like of shape (n,), default None
-            Added to the scores.
+            Added to the scores; -inf makes them so.
 
         Raises
         ------
@@ -70,8 +70,9 @@ class ChoicePrediction(InferenceMethods):
         check_is_fitted(self)
         x = self._checked(X)
         z = self._scores(x, self._codes(self._named(alternatives, X), x.shape[0]))
-        added = Available.of(None, self._named(offset, X), len(z)).offset
-        return z if added is None else z + added
+        usable = Available.of(None, self._named(offset, X), len(z))
+        z = z if usable.offset is None else z + usable.offset
+        return z if usable.rows is None else np.where(usable.rows, z, -np.inf)
 
     def predict_proba(
         self,

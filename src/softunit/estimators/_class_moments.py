@@ -97,6 +97,9 @@ def _sparse_part(block: Any, indicator: Any) -> ClassMoments:
     """Return the same of a sparse block: entries that are not stored count by their weight."""
     weight = np.asarray(indicator.sum(axis=1)).ravel()
     mean = _mean(np.asarray((indicator @ block).toarray(), dtype=np.float64), weight)
+    if not block.has_canonical_format:  # squares of the parts of an entry are not its square
+        block = block.copy()
+        block.sum_duplicates()
     entries = block.tocoo()
     codes = indicator.tocsc().indices[entries.row]
     apart = entries.data - mean[codes, entries.col]

@@ -71,10 +71,12 @@ class Plan:
 
     @property
     def free(self) -> bool:
-        """Whether nothing holds the coefficients."""
-        none = self.strengths is None or self.strengths.first == 0
-        some = self.shared or (self.strengths is not None and self.strengths.differences == 0)
-        return math.isinf(self.C) and none and some
+        """Whether no penalty holds some of the coefficients: they may have no optimum."""
+        if self.strengths is None:
+            return math.isinf(self.C)
+        loose = self.strengths.first == 0 or self.strengths.differences == 0
+        held = self.shared and self.strengths.first > 0
+        return math.isinf(self.C) and loose and not held
 
 
 @dataclass(frozen=True)

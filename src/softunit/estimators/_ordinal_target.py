@@ -100,7 +100,7 @@ def _in_order(found: Array, codes: Any, order: Any) -> OrderedTarget:
     new = _codes(found, codes, classes)
     absent = np.flatnonzero(np.bincount(new, minlength=len(classes)) == 0)
     if len(absent):
-        label = classes[absent[0]].item() if hasattr(classes[absent[0]], "item") else absent[0]
+        label = classes.tolist()[absent[0]]
         raise InputError(
             f"no row has class {label!r}, which the order {_listed(classes)} holds: its thresholds"
             " would collapse. Leave the class out of `order`, or join it with a neighbour."

@@ -134,11 +134,11 @@ class Cone:
 
     @property
     def held(self) -> Mask:
-        """Rows of w, (p,), that a penalty keeps from growing."""
-        out = np.asarray(self.problem.ridge > 0)
-        lasso = getattr(self.problem, "lasso", None)
+        """Entries of w, (p, K), that a penalty keeps from growing."""
+        out = np.broadcast_to((self.problem.ridge > 0)[:, None], self.shape)
+        lasso = self.problem.lasso
         if lasso is not None:
-            out = out | (as_columns(lasso.strength) > 0).any(axis=1)
+            out = out | (as_columns(lasso.strength) > 0)
         return out
 
     def measure(self, w: Matrix) -> Iterator[Part]:

@@ -158,11 +158,12 @@ def _proves(problem: Problem, certificate: Certificate) -> bool:
     """Return whether a certificate proves that a minimiser exists.
 
     Only self-concordance bounds the gap of a mean over rows without ridge, and it proves one; other
-    losses have a lower bound, so that a bound on the gap says nothing.
+    losses have a lower bound, and l1 a dual, so that a bound on the gap says nothing.
     """
     if certificate.unique:
         return True
-    return problem.unit.rowwise and np.isfinite(certificate.gap_bound)
+    bounded = problem.unit.rowwise and problem.lasso is None
+    return bool(bounded and np.isfinite(certificate.gap_bound))
 
 
 def _named(cone: Cone, found: Found, tally: Tally) -> Separation:

@@ -155,7 +155,7 @@ def _simplest(search: Search, w: Matrix, constants: Mask, *, complete: bool) -> 
     """
     cone, free = search.cone, search.programme.free
     everything = [~forms.equal for forms in cone.recessions()]
-    kept = w.any(axis=1) & free
+    kept = w.any(axis=1) & free.any(axis=1)
     columns = np.flatnonzero(kept & ~constants)
     if len(columns) > FEW:
         return w
@@ -165,7 +165,7 @@ def _simplest(search: Search, w: Matrix, constants: Mask, *, complete: bool) -> 
             continue
         trial = kept | constants
         trial[j] = False
-        search.programme.free = trial & free
+        search.programme.free = trial[:, None] & free
         try:
             other = search.widest() if complete else search.direction(everything)
         except OutOfReachError:

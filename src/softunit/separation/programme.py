@@ -44,8 +44,8 @@ class Programme:
     ----------
     into : CSC array of shape (p, p)
         w = into u: what the rows are linear functions of.
-    free : ndarray of bool, shape (p,)
-        Rows of u that may move.
+    free : ndarray of bool, shape (p, K)
+        Entries of u that may move.
     shape : tuple of int
         (p, K).
     blind : bool
@@ -153,7 +153,7 @@ class Programme:
     def _optimum(self, d: Any, g: Vector | None) -> Vector:
         """Return the best u for <g, u>; for the least entry of D u where g is None."""
         q = d.shape[1]
-        free = np.repeat(self.free, self.shape[1])
+        free = self.free.ravel()
         goal = np.append(np.zeros(2 * q), -1.0) if g is None else np.concatenate([-g, g])
         rows = -sparse.hstack([d, -d], format="csr")
         if g is None:  # D u >= least, and least is to be large

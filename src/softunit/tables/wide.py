@@ -83,7 +83,7 @@ def long_from_wide(
     for name in layout.shared:
         column = table.column(name, role="which belongs to the set")
         if not keep_missing:
-            refuse_missing(missing_rows(_missing_as_nan(column, name)), name, _SHARED_WISH)
+            refuse_missing(missing_rows(_shared(column, name)), name, _SHARED_WISH)
         columns[name] = column.take(pyarrow.array(at_rows))
     long = pyarrow.table(columns)
     return Table(tuple(long.column_names), long.num_rows, source=table.source, arrow=long)
@@ -112,10 +112,13 @@ def _cells(table: Table, name: str) -> Any:
     return pyarrow.chunked_array([pyarrow.array(values, from_pandas=True)])
 
 
-def _missing_as_nan(column: Any, name: str) -> Any:
-    """Return a column in the form in which missing values are told."""
-    kind = column_kind(column, name)
-    return column if kind in ("text", "dictionary", "empty") else as_numbers(column, name)
+def _shared(column: Any, name: str) -> Any:
+    """Return a column of the set in the form in which missing values are told; none is infinite."""
+    if column_kind(column, name) in ("text", "dictionary", "empty"):
+        return column
+    values = as_numbers(column, name)
+    refuse_infinite(values, name)
+    return values
 
 
 def _joined(parts: Sequence[Any], name: str, layout: WideLayout) -> Any:

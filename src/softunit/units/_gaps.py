@@ -71,4 +71,5 @@ def middle_conjugates(lower: Vector, upper: Vector) -> Vector:
         low, high = np.where(rises, low, q), np.where(rises, q, high)
     q = 0.5 * (low + high)
     total = entropies(np.clip(upper - q, 0, 1)) + entropies(np.clip(lower - q, 0, 1))
-    return np.where(good, total + gap_conjugates(q), np.inf)
+    good &= np.isfinite(total)  # infinite where no derivative is like this
+    return np.where(good, total, np.inf) + np.where(good, gap_conjugates(q), 0.0)

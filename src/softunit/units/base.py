@@ -165,6 +165,11 @@ class Unit(ABC):
         """Return what the unit's paper asks of w and promises, where it is known."""
         return None
 
+    @property
+    def has_local_theory(self) -> bool:
+        """Whether the papers' local theory is about problems like this: then `certify` tells it."""
+        return not self.rowwise or self.relative
+
     def lipschitz_near(
         self, z: Array, target: Array, reach: float, weights: Vector | None = None
     ) -> float:

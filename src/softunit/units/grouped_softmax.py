@@ -201,6 +201,11 @@ class GroupedSoftmax(Unit):
         sides = np.stack([own[other], other])
         return Recession.of_pairs(sides[0], sides[1], len(own), chosen[other], sides)
 
+    @property
+    def has_local_theory(self) -> bool:
+        """Whether the loss is the papers' squares: of likelihoods of choices they say nothing."""
+        return self.loss == "squares"
+
     def projection(self, n: int) -> GroupedDiagonal:
         """Return what takes the mean of each group out of n scores."""
         return GroupedDiagonal(
