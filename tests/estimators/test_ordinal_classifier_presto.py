@@ -216,3 +216,11 @@ def test_separation_along_weights_that_no_penalty_holds_is_told(settings):
         model.standard_errors()
     held = OrdinalClassifier(presto=0.01, presto_first=0.01).fit(x, y)
     assert held.solution_.converged
+
+
+def test_a_path_tells_what_separates_once():
+    x = pd.DataFrame(np.random.default_rng(0).standard_normal((200, 2)), columns=["age", "sex"])
+    y = np.digitize(x["age"], [-0.5, 0.7])
+    with pytest.warns(SeparationWarning, match="separable: .*'age'") as told:
+        OrdinalClassifier().path(x, y, strengths=4)
+    assert len(told) == 1

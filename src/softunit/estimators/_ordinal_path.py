@@ -12,7 +12,7 @@ import numpy as np
 from softunit._checks import check_count, check_positive
 from softunit._typing import Array, Vector
 from softunit.designs import ScaledDesign
-from softunit.errors import InputError
+from softunit.errors import InputError, SeparationWarning, warn
 from softunit.estimators._objective import mean_ridge
 from softunit.estimators._ordinal_fit import OrdinalFit
 from softunit.estimators._presto import Strengths, presto_penalty
@@ -47,7 +47,9 @@ class PrestoPath:
     converged: Array
 
 
-def presto_path(fit: OrdinalFit, strengths: Any, *, least: float, tied: bool) -> PrestoPath:
+def presto_path(
+    fit: OrdinalFit, strengths: Any, *, least: float, tied: bool, names: list[str]
+) -> PrestoPath:
     """Return fits from the strongest to the weakest.
 
     Parameters
@@ -59,10 +61,12 @@ def presto_path(fit: OrdinalFit, strengths: Any, *, least: float, tied: bool) ->
         The smallest, relative to the largest, where only their number is given.
     tied : bool
         Whether the first weights have the strength of the differences.
+    names : list of str
+        Of the columns.
     """
     plan = fit.plan
     assert plan.strengths is not None
-    start, top = _beginning(fit, tied=tied)
+    start, top = _beginning(fit, names, tied=tied)
     values = _values(strengths, top, least)
     design = fit.problem.design
     assert isinstance(design, ScaledDesign)
@@ -82,7 +86,7 @@ def presto_path(fit: OrdinalFit, strengths: Any, *, least: float, tied: bool) ->
     return _gathered(values, rows)
 
 
-def _beginning(fit: OrdinalFit, *, tied: bool) -> tuple[Array, float]:
+def _beginning(fit: OrdinalFit, names: list[str], *, tied: bool) -> tuple[Array, float]:
     """Return the point at which the path begins, and the least strength at which it stays there."""
     assert fit.plan.strengths is not None
     problem = fit.problem
@@ -93,6 +97,9 @@ def _beginning(fit: OrdinalFit, *, tied: bool) -> tuple[Array, float]:
         plan = dataclasses.replace(fit.plan, strengths=first, solver="auto")
         shared = OrdinalFit.of(plan, fit.x, fit.target, fit.weights)
         found = shared.solve(lambda record, point: None)
+        separation = shared.end(found, names).separation
+        if separation:
+            warn(separation, SeparationWarning)
         start = fit.shared_point(*shared.parts(found.x))
     smooth = problem.derived(penalty=presto_penalty_free(fit))
     slopes = problem.design.gradient_to_input(smooth.evaluate(start).gradient)[:-1]

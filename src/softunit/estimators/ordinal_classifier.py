@@ -244,7 +244,8 @@ class OrdinalClassifier(OrdinalModel):
         Returns
         -------
         PrestoPath
-            From the strongest to the weakest; the model itself is not fitted.
+            From the strongest to the weakest; the model itself is not fitted. It warns with
+            `SeparationWarning` where one score separates the classes and nothing holds it.
 
         Raises
         ------
@@ -253,11 +254,12 @@ class OrdinalClassifier(OrdinalModel):
         """
         tied = self.presto_first == "same"
         first = 0.0 if tied else check_positive("presto_first", self.presto_first, zero=True)
-        x = checked_x(clone(self), X, reset=True)  # the model stays as it is
+        twin = clone(self)  # the model stays as it is
+        x = checked_x(twin, X, reset=True)
         target = ordered_target(y, x.shape[0], self.order)
         free = Plan(self.C, Strengths(0.0, first), self.solver, self.tol, self.max_iter)
         fit = self._posed(free, x, target, sample_weight)
-        return presto_path(fit, strengths, least=least, tied=tied)
+        return presto_path(fit, strengths, least=least, tied=tied, names=twin._columns())
 
 
 def _not_unique(columns: tuple[str, ...]) -> str:
