@@ -263,6 +263,14 @@ def page(outcomes: list[Outcome], offered: list[Outcome]) -> str:
         "|---|---:|---|",
         *_rows(outcomes, {o.name for o in saved}),
         "",
+        "## Models that scikit-learn does not have",
+        "",
+        "It has no tests for `ConditionalLogit` and `OrdinalClassifier`: these are compared with"
+        " statsmodels. `OrdinalClassifier` also passes",
+        "scikit-learn's checks of estimators, but for `check_classifiers_train` where all"
+        " thresholds share their coefficients: it asks for",
+        "83% of labels right on three blobs that lie in no order along any line.",
+        "",
         "## Again",
         "",
         "```console",

@@ -13,7 +13,7 @@ import softunit as su
 from softunit.certificate import Certificate
 from softunit.penalties import Ridge, ScoreRidge
 from softunit.spectrum import Metric, Spectrum, concordant_gap
-from softunit.units import Multinomial, SoftmaxCrossEntropy, SoftmaxSquares
+from softunit.units import GroupedSoftmax, Multinomial, SoftmaxCrossEntropy, SoftmaxSquares
 from tests.contracts.cases import labels, multinomial_problem, simplex, squares_problem
 
 
@@ -191,3 +191,18 @@ def test_what_rounding_hides_is_not_proved(rng):
     assert far.eigenvalue_error == pytest.approx(10 * near.eigenvalue_error)
     assert 0 < near.proved_smallest < near.smallest
     assert near.decrement < near.proved_decrement < far.proved_decrement
+
+
+def test_a_bound_from_below_is_told_where_it_is_the_best(rng):
+    groups, y = np.repeat(np.arange(50), 3), np.zeros(150)
+    y[3 * np.arange(50) + rng.integers(0, 3, 50)] = 1.0
+    problem = su.Problem(rng.standard_normal((150, 4)), GroupedSoftmax(groups), y)
+    at_end = su.certify(problem, su.minimize(problem).x)
+    assert at_end.unique
+    assert "smaller loss" not in str(at_end)  # it would say less than the last sentence
+    far = su.certify(problem, np.full(4, 8.0))
+    assert far.gap_bound == pytest.approx(far.value)
+    assert "no point has a smaller loss than 0, so the value is within" in str(far)
+    held = problem.derived(penalty=Ridge(0.1))
+    sentences = str(su.certify(held, np.full(4, 8.0)))
+    assert "Proved: there is a regulariser on a convex loss: the objective is strongly" in sentences

@@ -98,6 +98,17 @@ def test_errors_come_back(tmp_path, rng):
         assert getattr(errors, name) == getattr(model.errors, name)
 
 
+def test_why_there_are_no_errors_comes_back(tmp_path, rng):
+    model = dataclasses.replace(choice(rng), errors=None, no_errors="a column separates.")
+    save_model(tmp_path / "m", model)
+    assert load_model(tmp_path / "m").no_errors == "a column separates."
+    rewrite(tmp_path / "m", lambda header, _: header.update(no_errors=3))
+    with pytest.raises(FileError, match="`no_errors`"):
+        load_model(tmp_path / "m")
+    save_model(tmp_path / "n", dataclasses.replace(model, no_errors=""))
+    assert load_model(tmp_path / "n").no_errors == ""
+
+
 @pytest.mark.parametrize("presto", [None, 0.01, np.inf])
 def test_ordered_classes_come_back(tmp_path, rng, presto):
     model, X = ordinal(rng, presto=presto)

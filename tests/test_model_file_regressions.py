@@ -180,7 +180,7 @@ def test_files_of_format_1_are_read(problem, tmp_path, rng):
         save_model(path, SavedModel(estimator, ENCODING, "softmax", "share", training))
     tensors, header = parts(path)
     first = load_model(path)
-    for key in ("choice", "errors", "score_weights", "shift"):
+    for key in ("choice", "errors", "no_errors", "score_weights", "shift"):
         del header[key]
     for setting in ("normalise", "l1_ratio", "grouped"):
         header["settings"].pop(setting, None)
@@ -202,7 +202,7 @@ def test_files_of_format_2_are_read(tmp_path, rng):
     save_model(path, classifier(rng)[0])
     tensors, header = parts(path)
     first = load_model(path)
-    for key in ("choice", "errors"):
+    for key in ("choice", "errors", "no_errors"):
         del header[key]
     for setting in ("l1_ratio", "grouped"):
         del header["settings"][setting]

@@ -88,7 +88,7 @@ def test_columns_whose_squares_leave_float64_are_refused(factor, rng):
     a = rng.standard_normal((30, 3))
     a[:, 1] *= factor
     for model in (su.SoftmaxRegressor(), su.HyperbolicRegressor("exp")):
-        with pytest.raises(InputError, match="column 1 of A is so"):
+        with pytest.raises(InputError, match="column 1 is so"):
             model.fit(a, np.full(30, 1 / 30))
 
 

@@ -14,12 +14,18 @@ from softunit._typing import Array, Vector
 from softunit.errors import InputError
 
 FINITE_BLOCK = 1 << 20  # entries looked at in one go: a mask of the whole would cost memory
+PLURAL = ("weights", "labels")  # names that "have" and "hold"
 
 
 def near_names(name: str, known: Iterable[str]) -> str:
     """Return ' Did you mean ...?' with the nearest known names, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return "1 set", "2 sets": a number and what it counts; `many` where that is no -s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def check_positive(
@@ -120,25 +126,37 @@ def check_vector(name: str, value: object, n: int, *, rows: str = "A") -> Vector
         v = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must hold numbers; {error}.") from error
+    many = name.endswith(PLURAL)
     if v.shape != (n,):
-        raise InputError(f"{name} has shape {v.shape}, but {rows} has {n} rows: it must be ({n},).")
+        raise InputError(
+            f"{name} {'have' if many else 'has'} shape {v.shape}, but {rows} has"
+            f" {counted(n, 'row')}: {'they' if many else 'it'} must be ({n},)."
+        )
     bad = np.flatnonzero(~np.isfinite(v))
     if len(bad):
         raise InputError(
-            f"{name} holds NaN or infinity in {len(bad)} of {n} entries; the first is"
-            f" {v[bad[0]]} in row {bad[0]}."
+            f"{name} {'hold' if many else 'holds'} NaN or infinity in {len(bad)} of"
+            f" {counted(n, 'entry', 'entries')}; the first is {v[bad[0]]} in row {bad[0]}."
         )
     return v
 
 
-def check_weights(value: object, n: int) -> Vector:
-    """Return row weights (n,), float64, nonnegative and not all zero; otherwise `InputError`."""
-    w = check_vector("the weights", value, n)
+def check_weights(value: object, n: int, *, rows: str = "A") -> Vector:
+    """Return row weights (n,), float64, nonnegative and not all zero; otherwise `InputError`.
+
+    Parameters
+    ----------
+    value : array_like of shape (n,)
+    n : int
+    rows : str, default "A"
+        What has n rows, as the user calls it.
+    """
+    w = check_vector("the weights", value, n, rows=rows)
     negative = np.flatnonzero(w < 0)
     if len(negative):
         raise InputError(
-            f"the weights hold {len(negative)} negative entries; the first is {w[negative[0]]} in"
-            f" row {negative[0]}. Weights must be >= 0."
+            f"the weights hold {counted(len(negative), 'negative entry', 'negative entries')}; the"
+            f" first is {w[negative[0]]} in row {negative[0]}. Weights must be >= 0."
         )
     with np.errstate(over="ignore"):
         total = w.sum()

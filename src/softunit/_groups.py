@@ -190,13 +190,31 @@ class Groups:
         return out
 
 
-def _checked(labels: npt.ArrayLike) -> Array:
+def as_labels(labels: Any) -> Array:
+    """Return labels as an array in which different labels stay different.
+
+    NumPy makes 1 and "1" of a list the same text; such a list becomes an array of objects.
+    """
     array = np.asarray(labels)
+    if array.dtype.kind not in "SU" or hasattr(labels, "dtype") or array.ndim != 1:
+        return array
+    given = list(labels)
+    return array if all(isinstance(v, (str, bytes)) for v in given) else _objects(given)
+
+
+def _objects(given: list[Any]) -> Array:
+    array = np.empty(len(given), dtype=object)
+    array[:] = given
+    return array
+
+
+def _checked(labels: npt.ArrayLike) -> Array:
+    array = as_labels(labels)
     if array.ndim != 1 or len(array) == 0:
         raise InputError(
             f"the groups must be one label for each row; got an array of shape {array.shape}."
         )
-    missing = _missing(array)
+    missing = missing_rows(array)
     if len(missing):
         name = "NaN" if array.dtype.kind == "f" else repr(array[missing[0]])
         raise InputError(
@@ -205,7 +223,7 @@ def _checked(labels: npt.ArrayLike) -> Array:
     return array
 
 
-def _missing(array: Array) -> Index:
+def missing_rows(array: Array) -> Index:
     """Return the rows whose label is NaN, NaT, None or another that does not equal itself."""
     if array.dtype.kind not in "fcmMO":
         return np.zeros(0, dtype=np.intp)

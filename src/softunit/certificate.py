@@ -162,7 +162,8 @@ def certify(
     if problem.lasso is not None:
         draft.dual_bound(effort)
         return _finished(draft)
-    if problem.unit.relative or not problem.unit.rowwise:
+    from_below = problem.unit.relative or not problem.unit.rowwise
+    if from_below:
         draft.global_bound()
     elif draft.bounds.convex:
         draft.ridge_bound()
@@ -172,6 +173,8 @@ def certify(
         draft.spectral_bounds()
     else:
         draft.beyond_spectrum(effort)
+    if from_below:
+        _say_floor(draft)
     certificate = _finished(draft)
     if effort == "quick" or draft.hessian is None or len(problem.shape) > 1:
         return certificate
@@ -197,6 +200,17 @@ def _checked(problem: Problem, x: npt.ArrayLike, name: str = "x") -> npt.NDArray
             f"{name} holds {int((~np.isfinite(array)).sum())} entries of NaN or infinity."
         )
     return array
+
+
+def _say_floor(proofs: Proofs) -> None:
+    """State the bound by the infimum of the loss, where no other has come nearer."""
+    lower = proofs.bounds.lower + 0.0  # no minus before a zero
+    floor = max(0.0, proofs.point.value - lower)
+    if math.isfinite(floor) and floor + proofs.rounding <= proofs.gap:
+        proofs.say(
+            f"no point has a smaller loss than {lower:.4g}, so the value is within {floor:.2e} of"
+            " the global optimum."
+        )
 
 
 def _finished(proofs: Proofs) -> Certificate:

@@ -20,7 +20,8 @@ from softunit.solution import Status
 from softunit.solvers.proximal_newton import ProximalNewton
 
 FREE_LIMIT = 300  # unpenalised parameters up to which a dual point is made feasible for them
-FEW, MANY = 3, 6  # steps of a solver after which dual points are taken
+STEPS = 6  # of a solver after which dual points are taken
+CHEAP = 1e6  # n p^2 up to which these steps are nothing beside a fit
 CORRECTIONS = 2  # of it: the second takes out what rounding of the first has left
 ENOUGH = 1e-12  # of one plus the value: a smaller gap is as good as none
 
@@ -62,27 +63,30 @@ def dual_gap(problem: Problem, point: Point, *, reach: float, quick: bool = Fals
     reach : float
         Largest sum of the absolute terms of a score: what rounding scales with.
     quick : bool, default False
-        Whether to take few of these steps.
+        Whether to leave out these steps where they would take time.
 
     Notes
     -----
     Source: E. Ndiaye, O. Fercoq, A. Gramfort, J. Salmon (2017), "Gap safe screening rules for
     sparsity enforcing penalties", for dual points by scaling; docs/maths/elastic-net.
     """
-    lasso = problem.lasso
+    given, lasso = point, problem.lasso
     free = _free(problem)
     if lasso is None or problem.score_ridge.any() or free.sum() > FREE_LIMIT:
         return math.inf
+    cheap = problem.design.shape[0] * problem.size**2 <= CHEAP
+    steps = STEPS if cheap or not quick else 0
+    if steps:
+        rows = np.flatnonzero(free.reshape(len(free), -1).all(axis=1))
+        point = minimised_over(problem, given, rows)
     solver = ProximalNewton()
-    rows = np.flatnonzero(free.reshape(len(free), -1).all(axis=1))
-    state = solver.init(problem, minimised_over(problem, point, rows))
-    best, steps = math.inf, FEW if quick else MANY
+    state, best = solver.init(problem, point), math.inf
     for taken in range(steps + 1):
         found = dual_point(problem, state.point, lasso, free, reach)
         if math.isnan(found.value):
             return math.inf  # no conjugate is known of this loss
-        best = min(best, max(0.0, point.value - found.value) + found.left)
-        if best <= ENOUGH * (1 + abs(point.value)) or taken == steps:
+        best = min(best, max(0.0, given.value - found.value) + found.left)
+        if best <= ENOUGH * (1 + abs(given.value)) or taken == steps:
             break
         state, status = solver.step(problem, state)
         if status is not Status.RUNNING:
@@ -106,8 +110,11 @@ def dual_point(
     free : ndarray of bool of the shape of x
     reach : float
     """
-    step = np.zeros_like(point.x)
-    slope = _loss_gradient(problem, point, step)
+    ridge = problem.ridge.reshape(-1, *(1 for _ in problem.shape[1:]))
+    step, slope = np.zeros_like(point.x), point.gradient - ridge * point.x
+    mean, variance = problem.design.column_moments(problem.weights)
+    off = 4 * EPS * (1 + reach) * np.sqrt(mean**2 + variance)
+    off = off.reshape(ridge.shape) + 4 * EPS * ridge * lasso.sizes(point.x)
     if free.any():  # 1.
         rows = np.flatnonzero(free.reshape(len(free), -1).any(axis=1))
         own = free[rows].ravel()
@@ -115,15 +122,15 @@ def dual_point(
         for _ in range(CORRECTIONS):
             step[free] -= lstsq(hessian, slope[free])[0]
             slope = _loss_gradient(problem, point, step)
-    mean, variance = problem.design.column_moments(problem.weights)
-    off = 4 * EPS * (1 + reach) * np.sqrt(mean**2 + variance)
-    ridge = problem.ridge.reshape(-1, *(1 for _ in problem.shape[1:]))
-    sizes = lasso.sizes(slope) + off.reshape(ridge.shape)
+            if not (np.abs(slope) > np.broadcast_to(off, slope.shape))[free].any():
+                break
+    sizes = lasso.sizes(slope) + off
     strength = np.broadcast_to(lasso.strength, sizes.shape)
     bound = np.broadcast_to(ridge == 0, sizes.shape) & (strength > 0)
-    scale = float(np.min(strength[bound] / sizes[bound], initial=1.0))  # 2.
-    over = np.maximum(scale * sizes - strength, 0.0)
-    held = 0.5 * float((over**2 / np.where(ridge > 0, ridge, np.inf)).sum())
+    over = bound & (sizes > strength)
+    scale = float(np.min(strength[over] / sizes[over], initial=1.0))  # 2.
+    excess = np.maximum(scale * sizes - strength, 0.0)
+    held = 0.5 * float((excess**2 / np.where(ridge > 0, ridge, np.inf)).sum())
     left = float(np.abs(slope[free]).sum()) * (1 + float(np.abs(point.x[free]).max(initial=0.0)))
     return DualPoint(_minus_conjugate(problem, point, step, scale) - held, left)  # 3.
 

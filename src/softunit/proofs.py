@@ -188,28 +188,28 @@ class Proofs:
     def global_bound(self) -> None:
         """Bound the gap from below by the loss's infimum, and by strong convexity everywhere."""
         problem, value = self.problem, self.point.value
-        if math.isfinite(self.bounds.lower):
-            gap = max(0.0, value - self.bounds.lower)
-            self.improve(gap)
-            self.say(
-                f"no point has a smaller loss than {self.bounds.lower:.4g}, so the value is within"
-                f" {gap:.2e} of the global optimum."
-            )
+        floor = max(0.0, value - self.bounds.lower)
+        if math.isfinite(floor):
+            self.improve(floor)
         matrix = least_hessian(problem, self.bounds)
-        if matrix is None:
-            return
+        if matrix is not None:
+            self._convex_everywhere(matrix)
+
+    def _convex_everywhere(self, matrix: Matrix) -> None:
+        """Bound the gap by a Hessian that no point's falls below, if it is positive definite."""
         eigenvalues = np.linalg.eigvalsh(matrix)
         least = float(eigenvalues[0])
         if least <= len(matrix) * EPS * float(eigenvalues[-1]):
             return
-        g = self.point.gradient
+        g, lowest = self.point.gradient, self.bounds.lowest
         gap = 0.5 * float(g @ np.linalg.solve(matrix, g))
         self.improve(gap)
         self.convexity, self.unique = least, True
+        why = f"the regulariser exceeds the most negative curvature of the unit ({lowest:.4g})"
         self.say(
-            f"the regulariser exceeds the most negative curvature of the unit"
-            f" ({self.bounds.lowest:.4g}): the objective is strongly convex everywhere with"
-            f" constant {least:.3e}, and the gap is at most {gap:.2e}."
+            f"{why if lowest < 0 else 'there is a regulariser on a convex loss'}: the objective is"
+            f" strongly convex everywhere with constant {least:.3e}, and the gap is at most"
+            f" {gap:.2e}."
         )
 
     def spectral_bounds(self) -> None:

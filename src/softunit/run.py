@@ -137,6 +137,8 @@ def _iterate(run: _Run, start: Point, max_iter: int) -> Status:
             if exact:
                 return Status.CONVERGED
             state = run.refreshed(state)
+            if run.deceived():
+                return Status.ROUNDING
             continue
         if n_iter >= max_iter:
             return Status.MAX_ITER
@@ -169,6 +171,7 @@ class _Run:
         self.begin, self.cost = time.perf_counter(), problem.cost.copy()
         self.history: list[Record] = []
         self.judged_from = 0
+        self.afresh: list[float] = []
         self.patience = solver.patience(problem)
 
     def record(self, iteration: int, point: Point, decrement: float = math.nan) -> bool:
@@ -205,6 +208,18 @@ class _Run:
         fallen = before.value - min(r.value for r in since)
         shorter = min(r.gradient_norm for r in since) < 0.5 * before.gradient_norm
         return fallen <= 4 * EPS * abs(before.value) and not shorter
+
+    def deceived(self) -> bool:
+        """Return whether points that seemed to be within tol are not, again and again.
+
+        Scores moved along lines are then more exact than those that the point itself gives: each
+        is one step from an optimum that float64 cannot name.
+        """
+        self.afresh.append(self.history[-1].gradient_norm)
+        if self.afresh[-1] <= self.tol or len(self.afresh) <= self.patience:
+            return False
+        before, since = self.afresh[: -self.patience], self.afresh[-self.patience :]
+        return min(since) >= 0.5 * min(before)
 
     def refreshed(self, state: Any) -> Any:
         """Return the state with its point evaluated afresh."""

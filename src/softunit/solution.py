@@ -18,7 +18,7 @@ class Status(Enum):
     CONVERGED = "The largest entry of the gradient is within the tolerance."
     MAX_ITER = (
         "The iteration limit was reached before the tolerance. Raise `max_iter`, add ridge, or"
-        " scale the columns of A; solvers without curvature (L-BFGS, gradient descent) need many"
+        " scale the columns; solvers without curvature (L-BFGS, gradient descent) need many"
         " iterations where Newton's needs few."
     )
     ROUNDING = (
@@ -33,8 +33,8 @@ class Status(Enum):
     )
     NO_DESCENT = (
         "No step found lowers the objective, though its gradient promises that one does: the"
-        " objective is not finite or not smooth near this point. Start elsewhere, scale the columns"
-        " of A, or add ridge; a unit of your own may have a wrong gradient."
+        " objective is not finite or not smooth near this point. Start elsewhere, scale the"
+        " columns, or add ridge; a unit of your own may have a wrong gradient."
     )
     SADDLE = (
         "The gradient is within the tolerance, but this is no minimum: along a direction of"

@@ -11,7 +11,7 @@ from statsmodels.miscmodels.ordinal_model import OrderedModel
 from softunit._groups import Groups
 from softunit.cli.choice_prediction import most_probable
 from softunit.model_file import load_model
-from softunit.tables import read_table
+from softunit.tables import read_table, write_table
 from tests.cli.choices import long_file, opinions, travel, wide_file
 from tests.cli.commands import figures, refused, run, table
 
@@ -176,11 +176,18 @@ def test_clusters_of_pairs_of_travellers(tmp_path):
 
 def test_a_fit_that_stops_early_has_no_stars(tmp_path, long):
     out = tmp_path / "f.json"
-    shown = run("fit", long, *NAMED, "--drop", "hinc", "--max-iter", 1, "--json", out, status=3)
+    saved = tmp_path / "m"
+    shown = run("fit", long, *NAMED, "--drop", "hinc", "--max-iter", 1, "--json", out, "--out",
+                saved, status=3)  # fmt: skip
     assert "no stars" in shown.stdout
     assert "***" not in shown.stdout
     assert {row["stars"] for row in rows(out).values()} == {""}
     assert figures(out)["estimates"]["converged"] is False
+    # The notes say once where it stopped, and so does the saved model.
+    assert " ".join(shown.stdout.split()).count("largest gradient entry") == 1
+    seen = " ".join(run("show", saved).stdout.split())
+    assert seen.count("largest gradient entry") == 1
+    assert "no stars" in seen
 
 
 def test_sets_without_a_choice_are_left_out_or_refused(tmp_path):
@@ -191,7 +198,8 @@ def test_sets_without_a_choice_are_left_out_or_refused(tmp_path):
     assert figures(out)["n_dropped"] == 1
     assert figures(out)["n_sets"] == 209
     assert "Sets left out" in shown
-    assert "choice" in refused("fit", path, *NAMED, "--drop", "hinc", "--strict")
+    said = refused("fit", path, *NAMED, "--drop", "hinc", "--strict")
+    assert said.endswith("Drop them, or leave --strict out.")
 
 
 def test_the_table_fits_in_sixty_columns(tmp_path, long, monkeypatch):
@@ -203,6 +211,119 @@ def test_the_table_fits_in_sixty_columns(tmp_path, long, monkeypatch):
     assert re.search(r"^  -0\.\d+ to -0\.\d+$", part, re.MULTILINE)
     monkeypatch.setenv("COLUMNS", "100")
     assert "95% interval\n" in run("fit", long, *NAMED, "--interact", "hinc").stdout
+
+
+def test_coefficients_come_before_the_certificate(tmp_path, long):
+    page = tmp_path / "r.html"
+    shown = run("fit", long, *NAMED, "--drop", "hinc", "--report", page).stdout
+    ordinal = ("--problem", "ordinal", "--target", "answer", "--order", "low,mid,high")
+    for text in (shown, run("fit", opinions(tmp_path / "o.csv"), *ordinal).stdout):
+        assert text.index("Coefficients and their errors") < text.index("\nCertificate\n")
+        assert text.index("McFadden R2") < text.index("\nCertificate\n")
+        assert text.index("\nCertificate\n") < text.index("\nData\n")
+    html = page.read_text("utf-8")
+    assert html.index('<h2 id="estimates">') < html.index('<h2 id="certificate">')
+
+
+def test_rows_of_a_wide_table_are_those_of_the_file(tmp_path):
+    path, out = wide_file(tmp_path / "w.csv"), tmp_path / "f.json"
+    shown = run("fit", path, "--problem", "choice", "--wide", "--target", "trip", "--json", out)
+    assert re.search(r"^Rows +210 *$", shown.stdout, re.MULTILINE)
+    assert re.search(r"^Unfolded into +840 rows", shown.stdout, re.MULTILINE)
+    assert (figures(out)["rows"], figures(out)["n"]) == (210, 840)
+
+
+@pytest.mark.parametrize("where", ["shared", "attribute"])
+def test_a_level_never_seen_is_in_a_row_of_the_wide_file(tmp_path, where):
+    rng = np.random.default_rng(3)
+    names = ["kind"] if where == "shared" else [f"kind_{mode}" for mode in ("air", "bus", "car")]
+    names += ["kind_train"] if where == "attribute" else []
+    kinds = {name: rng.choice(["old", "new"], size=210) for name in names}
+    m = tmp_path / "m"
+    run("fit", wide_file(tmp_path / "w.csv", **kinds), "--problem", "choice", "--wide",
+        "--target", "trip", "--out", m, "-q")  # fmt: skip
+    odd = kinds | {names[-1]: np.where(np.arange(210) == 6, "odd", kinds[names[-1]])}
+    said = refused("predict", m, wide_file(tmp_path / "o.csv", **odd), "--out", tmp_path / "p.csv")
+    assert "'odd', never seen when the model was fitted (1 row, in data row 7)" in said
+
+
+def test_separated_choices_are_told_in_their_own_words_and_once(tmp_path):
+    data = travel()
+    path = long_file(tmp_path / "l.csv", gc=data["gc"] + 1000 * data["choice"])
+    m, out = tmp_path / "m", tmp_path / "f.json"
+    shown = run("fit", path, *NAMED, "--drop", "hinc", "--out", m, "--json", out, status=3).stdout
+    told = " ".join(shown.split())
+    assert "No optimum exists. Columns tell choices apart without error" in told
+    assert "classes" not in told
+    assert told.count("linear scores of column 'gc'") == 1
+    assert told.count("standard errors") == 1
+    assert "There are no standard errors, as there is no optimum." in told
+    assert "Columns tell choices apart" in figures(out)["advice"]
+    # The saved model has coefficients, and the reason why there are no errors.
+    seen = run("show", m, "--json", out).stdout
+    assert re.search(r"^gc +-?\d", seen, re.MULTILINE)
+    assert re.search(r"^constant: air +-?\d", seen, re.MULTILINE)
+    assert "fit with --errors" not in seen
+    assert "It holds no errors. Perfectly separable: linear scores of column 'gc'" in (
+        " ".join(seen.split())
+    )
+    names = [row["feature"] for row in figures(out)["coefficients"]]
+    assert names == ["ttme", "gc", "constant: air", "constant: bus", "constant: train"]
+    assert figures(out)["no_errors"].startswith("perfectly separable")
+
+
+def test_separated_ordered_classes_name_their_thresholds(tmp_path, rng):
+    path, m, out = tmp_path / "o.csv", tmp_path / "m", tmp_path / "f.json"
+    answer = np.repeat(["low", "mid", "high"], 20)
+    write_table(path, {"age": np.arange(60.0), "b": rng.normal(size=60), "answer": answer})
+    fit = ("fit", path, "--problem", "ordinal", "--target", "answer", "--order", "low,mid,high")
+    shown = run(*fit, "--presto", 0, "--out", m, "--json", out, status=3).stdout
+    assert "Columns tell ordered classes apart" in " ".join(shown.split())
+    # What belongs to a threshold is not called by a class.
+    labels = {row["label"] for row in figures(out)["largest_coefficients"]}
+    assert labels == {"low|mid", "mid|high"}
+    assert re.search(r"^age \(low\|mid\)", shown, re.MULTILINE)
+    run("show", m, "--json", out)
+    assert [(row["label"], row["feature"]) for row in figures(out)["coefficients"]] == [
+        (label, name) for label in ("low|mid", "mid|high") for name in ("age", "b", "threshold")
+    ]
+    run(*fit, "--json", out, "--out", m, status=3)
+    assert {row["label"] for row in figures(out)["largest_coefficients"]} == {""}
+    run("show", m, "--json", out)
+    features = [row["feature"] for row in figures(out)["coefficients"]]
+    assert features == ["age", "b", "low|mid", "mid|high"]
+
+
+def test_show_prints_the_likelihood_as_the_fit_does(tmp_path, long):
+    fit = ("fit", long, *NAMED, "--drop", "hinc", "--out", tmp_path / "m")
+    for options, last in (((), "BIC"), (("--C", "10"), "McFadden R2")):
+        shown, seen = run(*fit, *options).stdout, run("show", tmp_path / "m").stdout
+        lines = [
+            re.search(rf"^Observations +210\n(.*\n)*?{last} +[\d.-]+", text, re.MULTILINE)
+            for text in (re.sub(" +\n", "\n", each) for each in (shown, seen))
+        ]
+        assert lines[0][0] == lines[1][0]
+    assert "AIC" not in seen
+
+
+def test_show_says_why_a_singular_fit_has_no_errors(tmp_path):
+    path, m = long_file(tmp_path / "l.csv", twice=2 * travel()["gc"]), tmp_path / "m"
+    run("fit", path, *NAMED, "--drop", "hinc", "--out", m, "-q")
+    told = " ".join(run("show", m).stdout.split())
+    assert "It holds no errors. The information matrix is singular" in told
+    assert "'gc'" in told
+
+
+def test_show_of_classes_without_errors_lists_their_coefficients(tmp_path, rng):
+    m, out = tmp_path / "m", tmp_path / "f.json"
+    run("fit", table(tmp_path / "t.csv", rng), "--target", "species", "--out", m, "-q")
+    seen = run("show", m, "--json", out).stdout
+    assert "fit with --errors to keep them" in seen
+    found = {(row["label"], row["feature"]): row["value"] for row in figures(out)["coefficients"]}
+    model = load_model(m).estimator
+    assert found["virginica", "height"] == model.coef_[2, 1]
+    assert found["setosa", "intercept"] == model.intercept_[0]
+    assert len(found) == model.coef_.size + 3
 
 
 REFUSED = [

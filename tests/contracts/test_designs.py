@@ -112,6 +112,32 @@ def test_contiguous_floats_are_not_copied():
     assert np.shares_memory(SparseDesign(csr).rows(slice(3, 9)).matrix.data, csr.data)
 
 
+@pytest.mark.parametrize("part", ["whole", "rows", "columns"])
+def test_products_with_centred_columns_far_from_zero_lose_nothing(part):
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal((60, 3)) + np.array([1e8, -3e8, 2.0])
+    centre, scale = a.mean(axis=0), np.array([1.0, 2.0, 0.5])
+    dense = np.column_stack([(a - centre) / scale, np.ones(60)])  # exact: Sterbenz's lemma
+    design = ScaledDesign(DenseDesign(a), intercept=True, centre=centre, scale=scale)
+    if part == "rows":
+        design, dense = design.rows(slice(5, 40)), dense[5:40]
+    elif part == "columns":
+        design, dense = design.columns(np.array([1, 3])), dense[:, [1, 3]]
+    tol = {"rtol": 1e-11, "atol": 1e-12}
+    n, d = dense.shape
+    x, g, w = rng.standard_normal(d), rng.standard_normal(n), rng.uniform(0.5, 1, n)
+    np.testing.assert_allclose(design.matvec(x), dense @ x, **tol)
+    np.testing.assert_allclose(design.rmatvec(g), dense.T @ g, **tol)
+    np.testing.assert_allclose(design.toarray(), dense, **tol)
+    np.testing.assert_allclose(design.gram(Diagonal(w)), dense.T @ (w[:, None] * dense), **tol)
+    f = w / w.sum()
+    moved = dense - f @ dense
+    gram = design.gram(CentredDiagonal(w, f))
+    np.testing.assert_allclose(gram, moved.T @ (w[:, None] * moved), **tol)
+    larger = design.abs_matvec(np.abs(x)) - np.abs(dense) @ np.abs(x)
+    assert (larger >= -1e-4).all()
+
+
 def test_variance_survives_a_huge_offset():
     a = 1e8 + np.random.default_rng(0).standard_normal((5000, 1))
     mean, variance = DenseDesign(a).column_moments()

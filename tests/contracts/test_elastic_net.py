@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression
 
 import softunit as su
 from softunit.errors import InputError, NeedsError
-from softunit.penalties import ElasticNet, Lasso, Ridge
+from softunit.penalties import ElasticNet, Lasso, Ridge, ScoreRidge
 from softunit.solvers import BlockCoordinate, Newton, ProximalNewton
-from softunit.sparse_path import elastic_net_path
+from softunit.solvers.proximal_hessian import FormedMetric, formed
+from softunit.sparse_path import elastic_net_path, screened_minimum
 from softunit.units import GroupedSoftmax, Multinomial
 from tests.contracts.cases import labels
 
@@ -271,6 +272,72 @@ def test_smooth_solvers_refuse_and_auto_does_not():
         ProximalNewton(max_products=0)
 
 
+# Formed models ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0], ids=["some", "all"])
+@pytest.mark.parametrize("k", [2, 4], ids=["two", "four"])
+def test_a_hessian_on_some_entries_is_cut_from_the_whole(k, share):
+    rng = np.random.default_rng(k)
+    problem = drawn(rng, k=k, ratio=0.5, weights=rng.uniform(0.1, 2, 150))
+    point = problem.evaluate(0.3 * rng.standard_normal(problem.shape))
+    free = rng.random(problem.shape) <= share
+    own = np.flatnonzero(free)
+    whole = problem.hessian(point)[np.ix_(own, own)]
+    np.testing.assert_allclose(formed(problem, point, free), whole, rtol=1e-12, atol=1e-15)
+
+
+@kinds
+def test_a_formed_metric_solves_its_face_and_lowers_its_model(group):
+    rng = np.random.default_rng(0)
+    problem = drawn(rng, ratio=0.5, group=group)
+    x = np.where(rng.random((13, 1)) < 0.5, 0.0, rng.standard_normal((13, 4)))
+    point, lasso = problem.evaluate(x), problem.lasso
+    free = np.ones(problem.shape, dtype=bool)
+    metric = FormedMetric(formed(problem, point, free), free)
+    product, _ = problem.hessian_product(point)
+    v = rng.standard_normal(x.shape)
+    np.testing.assert_allclose(metric.product(v), product(v), rtol=1e-10, atol=1e-13)
+    on = np.broadcast_to((lasso.sizes(x) > 0) & (lasso.strength > 0), x.shape)
+    right = np.where(on, v, 0.0)
+    found = metric.inverse(on, lasso, x)(right)
+    back = product(found) + lasso.second(x)(found)
+    np.testing.assert_allclose(np.where(on, back, 0.0), right, atol=1e-9)
+    p, held = metric.minimised(x, point.gradient, lasso, free, 1.0)
+    assert held == pytest.approx(float(np.vdot(p, product(p))), rel=1e-10)
+    fallen = float(np.vdot(point.gradient, p)) + held / 2 + lasso.value(x + p) - lasso.value(x)
+    least = lasso.least_subgradient(x, point.gradient)
+    after = lasso.least_subgradient(x + p, point.gradient + product(p))
+    assert fallen < 0
+    assert np.linalg.norm(after) < 0.1 * np.linalg.norm(least)
+
+
+@kinds
+def test_formed_models_and_products_end_at_one_optimum(group, monkeypatch):
+    problem = drawn(np.random.default_rng(3), strength=1e-3, group=group)
+    ends = []
+    for cheap in (-1.0, np.inf):
+        monkeypatch.setattr("softunit.solvers.proximal_newton.CHEAP", cheap)
+        twin = problem.derived(penalty=problem.penalties)
+        twin.prepared = {}
+        ends.append(su.minimize(twin, tol=1e-11))
+    products, direct = ends
+    assert products.converged
+    assert direct.converged
+    assert direct.value == pytest.approx(products.value, rel=1e-13)
+    assert direct.cost.products < products.cost.products
+
+
+def test_runs_to_rounding_end_there_and_not_beyond():
+    # A constant over the classes is free in the intercept: rounding must not run off along it.
+    problem = drawn(np.random.default_rng(9), n=400, d=20, k=3, strength=2e-3, ratio=0.5)
+    best = su.minimize(problem, tol=1e-12)
+    solution = su.minimize(problem, tol=0.0)
+    assert solution.status is su.Status.ROUNDING
+    assert solution.gradient_norm <= 1e-12
+    assert solution.value == pytest.approx(best.value, rel=1e-14)
+
+
 # Paths --------------------------------------------------------------------------------------------
 
 
@@ -388,3 +455,72 @@ def test_a_certificate_speaks_of_duality_and_of_what_is_not_known():
     )  # fmt: skip
     unknown = su.certify(held, np.zeros(held.shape))
     assert "no feasible point of a dual problem of Multinomial is known here" in str(unknown)
+
+
+# What stands beside l1 ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strength", [1e-4, 0.01], ids=["weak", "strong"])
+def test_a_ridge_on_scores_beside_l1_has_its_optimum(strength):
+    # It sees a constant across the classes, to which the loss alone is blind.
+    rng = np.random.default_rng(21)
+    a, y = rng.standard_normal((60, 4)) + 0.5, labels(4)(rng, 60)
+    problem = su.Problem(a, Multinomial(4), y, [ElasticNet(strength), ScoreRidge(0.05)])
+    solution = su.minimize(problem, tol=1e-10)
+    assert solution.converged
+    other = smoothed_optimum(problem)
+    assert solution.value <= other + 1e-12
+    assert solution.value == pytest.approx(other, rel=1e-7)
+    point = problem.evaluate(rng.standard_normal(problem.shape))
+    own = np.array([0, 1, 6, 11])
+    free = np.isin(np.arange(16), own).reshape(4, 4)
+    whole = problem.hessian(point)[np.ix_(own, own)]
+    np.testing.assert_allclose(formed(problem, point, free), whole, rtol=1e-12, atol=1e-15)
+
+
+def test_entries_that_carry_no_strength_are_free_in_the_bound():
+    rng = np.random.default_rng(22)
+    a, y = rng.standard_normal((60, 4)), labels(3)(rng, 60)
+    each = np.full((4, 3), 0.03)
+    each[0, 1] = each[1, 2] = 0.0  # one entry of a row
+    each[2] = 0.0  # a whole row
+    problem = su.Problem(a, Multinomial(3), y, ElasticNet(each))
+    best = su.minimize(problem, tol=1e-11)
+    assert best.converged
+    assert su.certify(problem, best.x).gap_bound <= 1e-10
+    for x in (np.zeros((4, 3)), best.x + 0.01 * rng.standard_normal((4, 3))):
+        found = su.certify(problem, x)
+        assert found.gap_bound >= found.value - best.value
+        assert found.gap_bound < np.inf
+
+
+@pytest.mark.parametrize("most", [2, 4, 5, 8, 30], ids=str)
+def test_a_limit_of_iterations_is_for_all_runs_of_a_point(most, monkeypatch):
+    base = drawn(np.random.default_rng(12), n=80, d=60, k=3)
+    free = np.append(np.ones(60), 0.0)
+    monkeypatch.setattr("softunit.sparse_path._kept", lambda *_: np.array([0, 1, 60]))
+    path = elastic_net_path(base, [0.01], lambda s: ElasticNet(s * free), tol=1e-10, max_iter=most)
+    (point,) = path
+    solution = point.solution
+    assert solution.n_iter <= most
+    assert [record.iteration for record in solution.history] == list(range(solution.n_iter + 1))
+    assert solution.converged == (solution.gradient_norm <= 1e-10) == (most == 30)
+    exact = np.abs(point.problem.least_subgradient(point.problem.evaluate(solution.x))).max()
+    assert solution.gradient_norm == pytest.approx(
+        exact / point.problem.gradient_scale, rel=1e-6, abs=1e-13
+    )
+
+
+def test_a_run_that_is_stopped_is_the_last_of_its_point(monkeypatch):
+    problem = drawn(np.random.default_rng(12), n=80, d=60, k=3)
+    monkeypatch.setattr("softunit.sparse_path._kept", lambda *_: np.array([0, 1, 60]))
+    runs = []
+
+    def fit(part, start, most):
+        runs.append(part.shape)
+        return su.minimize(part, start, max_iter=most, callback=lambda record, point: True)
+
+    found = screened_minimum(problem, np.zeros(problem.shape), None, fit)
+    assert found.solution.status is su.Status.STOPPED
+    assert runs == [(3, 3)]
+    assert found.solution.x.shape == problem.shape

@@ -206,7 +206,7 @@ def test_scale_of_a_coupled_gradient_is_that_at_zero():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"weights": [1.0, -1.0, 1.0, 1.0]}, "1 negative entries; the first is -1.0 in row 1"),
+        ({"weights": [1.0, -1.0, 1.0, 1.0]}, "hold 1 negative entry; the first is -1.0 in row 1"),
         ({"weights": np.zeros(4)}, "all zero"),
         ({"weights": [1.0, 1.0]}, r"shape \(2,\), but A has 4 rows"),
         ({"weights": [1.0, np.nan, 1.0, 1.0]}, "NaN or infinity in 1 of 4"),

@@ -197,7 +197,7 @@ def test_the_factor_can_be_missed(monkeypatch):
         ({"method": "fast"}, "`method` must be 'exact' or 'sketched'; got 'fast'"),
         ({"factor": 1.5}, r"`factor` must be above 1.5.*got 1.5"),
         ({"seed": -1}, "`seed` must be an integer >= 0; got -1"),
-        ({"weights": [1.0, -2.0, 1.0]}, r"negative entries; the first is -2.0 in row 1"),
+        ({"weights": [1.0, -2.0, 1.0]}, r"1 negative entry; the first is -2\.0 in row 1"),
         ({"weights": [1.0, np.nan, 1.0]}, r"NaN or infinity in 1 of 3 entries.*row 1"),
         ({"weights": [1.0]}, r"shape \(1,\), but A has 3 rows"),
     ],

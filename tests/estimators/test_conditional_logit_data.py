@@ -14,6 +14,9 @@ A = np.array([[1.0], [2.0], [0.5], [1.0], [2.0], [0.2], [0.3], [0.9]])
 Y = np.array([1.0, 0, 0, 1, 0, 1, 1, 0])
 SETS = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
 
+MISSING = pd.Series(["bus", "car", pd.NA, "car", "bus", "car", "bus", "car"], dtype="string")
+UNKNOWN = pd.array([True] * 6 + [pd.NA, True], dtype="boolean")
+
 
 def changed(v, place, value):
     out = np.array(v, dtype=object if isinstance(value, str) or value is None else None)
@@ -40,8 +43,8 @@ def changed(v, place, value):
         (Y, SETS, {"offset": np.ones(7)}, r"the offset has shape \(7,\)"),
         (Y, SETS, {"offset": changed(np.zeros(8), 4, np.nan)}, "the offset holds NaN .* row 4"),
         (Y, SETS, {"offset": changed(np.zeros(8), 4, np.inf)}, "the offset holds NaN or inf"),
-        (Y, SETS, {"offset": changed(np.zeros(8), 3, -np.inf)}, "row 3, chosen 1 times in set 'b'"),
-        (Y, SETS, {"available": np.arange(8) != 0}, "1 chosen alternatives are not available"),
+        (Y, SETS, {"offset": changed(np.zeros(8), 3, -np.inf)}, "row 3, chosen 1 time in set 'b'"),
+        (Y, SETS, {"available": np.arange(8) != 0}, "1 chosen alternative is not available"),
         (Y, SETS, {"available": np.arange(8)}, "`available` must hold true and false; row 2"),
         (Y, SETS, {"available": np.ones(3)}, r"`available` has shape \(3,\)"),
         (0 * Y, SETS, {}, "4 of 4 choice sets teach nothing: 4 without a choice"),
@@ -49,6 +52,18 @@ def changed(v, place, value):
         (Y, SETS, {"alternatives": ["x"] * 8}, "holds one name only, 'x'"),
         (Y, SETS, {"alternatives": ["x"] * 3}, r"`alternatives` has shape \(3,\)"),
         (Y, SETS, {"alternatives": changed(SETS, 5, None)}, "no name in 1 of 8 rows, .* row 5"),
+        (Y, SETS, {"alternatives": MISSING}, "no name in 1 of 8 rows, first in row 2"),
+        (Y, SETS, {"alternatives": [1, "1"] * 4}, "`alternatives` holds names of types int, str"),
+        (Y, [1, "1", 1, "1", 2, 2, 3, 3], {}, "the groups hold labels of types int, str side by"),
+        (
+            Y,
+            SETS,
+            {"sample_weight": np.ones(3)},
+            r"the weights have shape \(3,\), but X has 8 rows",
+        ),
+        (Y, SETS, {"sample_weight": changed(np.ones(8), 4, np.inf)}, "the weights hold NaN or inf"),
+        (Y, SETS, {"offset": ["far"] * 8}, "the offset must hold numbers"),
+        (Y, SETS, {"available": UNKNOWN}, "`available` must hold true and false; row 6 holds <NA>"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
@@ -169,3 +184,22 @@ def test_shares_may_leave_a_set_without_a_choice():
 def test_sets_of_no_weight_are_not_counted():
     weights = np.repeat([0.0, 1.0, 2.0, 1.0], 2)
     assert choice_sets(Y, SETS, 8, sample_weight=weights).n_sets == 3
+
+
+def test_a_reference_without_alternatives_is_refused():
+    with pytest.raises(InputError, match="`reference` is 'bus', but `fit` was told no alternat"):
+        su.ConditionalLogit(reference="bus").fit(A, Y, SETS)
+
+
+def test_flags_may_be_numbers():
+    available = np.array([1.0, 1, 1, 1, 1, 1, 1, 1])
+    assert su.ConditionalLogit(C=1.0).fit(A, Y, SETS, available=available).n_sets_ == 4
+    with pytest.raises(InputError, match=r"row 5 holds 0\.5"):
+        su.ConditionalLogit(C=1.0).fit(A, Y, SETS, available=changed(available, 5, 0.5))
+
+
+def test_one_of_a_thing_is_not_told_as_many():
+    with pytest.raises(InputError, match="differ within 1 set; the first is set 'c'"):
+        su.ConditionalLogit().fit(A, Y, SETS, sample_weight=[1, 1, 1, 1, 1, 2, 1, 1])
+    with pytest.warns(SoftunitWarning, match="1 of 4 choice sets teaches nothing"):
+        su.ConditionalLogit(C=1.0).fit(A, changed(Y, 0, 0.0), SETS)

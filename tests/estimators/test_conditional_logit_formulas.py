@@ -122,6 +122,9 @@ def test_levels_that_are_missing_in_new_data_are_zero_columns(data):
         ("choice ~ cost", "trip", "names 'choice', but the data have no such column"),
         ("chosen ~ cost", "trips", "no column 'trips'. Did you mean 'trip'"),
         ("chosen ~ cost +", "trip", "cannot be read"),
+        ("chosen ~ cost +* time", "trip", r"'chosen ~ cost \+\* time' cannot be read: [ -~]*\.$"),
+        ("chosen ~ double(cost)", "trip", "calls 'double', which is no function that formulas"),
+        ("chosen ~ cost + C(mode, levels=['bus'])", "trip", "holds .*, which are not among its"),
         ("~ cost", "trip", "has no left-hand side"),
         ("cost", "trip", "has no left-hand side"),
         ("chosen ~ 1", "trip", "leaves no column"),
@@ -141,11 +144,51 @@ def test_bad_data_get_a_sentence(data):
         su.ConditionalLogit.from_formula("chosen ~ cost", data.to_numpy(), "trip")
     holes = data.copy()
     holes.loc[4, "cost"] = np.nan
-    with pytest.raises(InputError, match=r"columns of the formula cannot be made: .*cost"):
+    with pytest.raises(
+        InputError, match=r"column 'cost' of the formula holds nothing in 1 of .* row 4"
+    ):
         su.ConditionalLogit.from_formula("chosen ~ cost + time", holes, "trip")
     model = su.ConditionalLogit.from_formula("chosen ~ cost + time", data, "trip")
     with pytest.raises(InputError, match="names 'time', but the data have no such column"):
         model.predict_proba(data.drop(columns="time"), "trip")
+
+
+@pytest.mark.parametrize("formula", ["chosen ~ cost + mode", "chosen ~ cost + C(mode):income"])
+def test_a_level_that_the_fit_has_not_seen_is_refused(formula, data):
+    model = su.ConditionalLogit.from_formula(formula, data, "trip")
+    other = data.assign(mode=data["mode"].replace("rail", "rial"))
+    row = int(np.flatnonzero(data["mode"] == "rail")[0])
+    sentence = (
+        f"column 'mode' holds 'rial' in row {row}, which is not among the levels of the fit. Did"
+        " you mean 'rail'"
+    )
+    for frame in (other, other.assign(mode=other["mode"].astype("category"))):
+        with pytest.raises(InputError, match=sentence):
+            model.predict_proba(frame, "trip")
+    with pytest.raises(InputError, match=sentence):
+        model.elasticities(other, "trip", "cost")
+
+
+def test_a_level_of_an_expression_is_refused_too(data):
+    model = su.ConditionalLogit.from_formula("chosen ~ cost + C(mode.str.upper())", data, "trip")
+    with pytest.raises(InputError, match="a category of the formula holds 'BOAT', which is not"):
+        model.predict_proba(data.assign(mode=data["mode"].replace("rail", "boat")), "trip")
+
+
+def test_a_category_without_a_value_is_refused(data):
+    model = su.ConditionalLogit.from_formula("chosen ~ cost + mode", data, "trip")
+    holes = data.assign(mode=data["mode"].where(data.index != 7))
+    with pytest.raises(
+        InputError, match=r"column 'mode' of the formula holds nothing in 1 .* row 7"
+    ):
+        model.predict_proba(holes, "trip")
+
+
+def test_a_logarithm_of_zero_is_told_by_its_row(data):
+    with pytest.raises(InputError, match=r"column 'np.log\(zero\)' of X holds .* first in row 2"):
+        su.ConditionalLogit.from_formula(
+            "chosen ~ cost + np.log(zero)", data.assign(zero=np.arange(len(data)) != 2), "trip"
+        )
 
 
 def test_without_formulaic_the_sentence_says_how_to_get_it(data, monkeypatch):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GroupKFold, cross_val_score
 
 import softunit as su
 from softunit.errors import InputError
+from softunit.estimators._choice_effects import Elasticities
 from tests.estimators.test_conditional_logit import drawn
 
 
@@ -99,6 +106,104 @@ def test_the_table_of_elasticities_is_an_average_by_probability(fitted):
     np.testing.assert_array_equal(plain.table, found.table)
     without = su.ConditionalLogit().fit(frame, fitted[2], groups)
     assert without.elasticities(frame, groups, 0).table is None
+    told = without.elasticities(frame, groups, 0, alternatives=names)  # now, if not at the fit
+    np.testing.assert_array_equal(told.alternatives, model.alternatives_)
+    assert np.isfinite(told.table).all()
+
+
+def test_elasticities_are_readable_and_become_a_frame(fitted, monkeypatch):
+    model, frame, y, groups, names = fitted
+    found = model.elasticities(frame, groups, "cost", alternatives=names)
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["elasticities", *model.alternatives_]
+    for line, name, row in zip(lines[1:6], model.alternatives_, found.table, strict=True):
+        assert line.split() == [name, *(f"{value:.3f}" for value in row)]
+    assert "for each per cent of cost" in lines[6]
+    assert repr(found) == "Elasticities(column='cost')"
+    table = found.frame()
+    np.testing.assert_array_equal(table, found.table)
+    assert (table.index.name, table.attrs["column"]) == ("share of", "cost")
+    assert table.loc["bus", "car"] == found.table[1, 2]
+    each = su.ConditionalLogit().fit(frame, y, groups).elasticities(frame, groups, "cost")
+    np.testing.assert_array_equal(each.frame()["cross"], each.cross)
+    assert f"{each.own.mean():.4g}" in str(each)
+    monkeypatch.setenv("COLUMNS", "40")
+    narrow = str(found)
+    assert max(map(len, narrow.splitlines())) <= 40
+    assert all(f"{value:.3f}" in narrow for value in found.table.ravel())
+
+
+def test_tables_of_effects_escape_names(fitted):
+    _, frame, _, groups, names = fitted
+    bold = np.char.add("<b>", names)
+    odd = su.ConditionalLogit().fit(frame, fitted[2], groups, alternatives=bold)
+    found = odd.elasticities(frame, groups, 0, alternatives=bold)
+    for text in (found._repr_html_(), odd.willingness_to_pay(0)._repr_html_()):
+        assert "<b>" not in text
+        assert "&lt;b&gt;" in text
+    assert f"<td>{found.table[1, 2]:.3f}</td>" in found._repr_html_()
+
+
+def test_a_table_of_many_alternatives_is_cut_and_says_so():
+    names = np.array([f"way {i:02d}" for i in range(33)])
+    found = Elasticities(np.ones(3), np.ones(3), names, np.arange(33.0**2).reshape(33, 33), "cost")
+    assert "3 alternatives more in frame()" in str(found)
+    assert "way 29" in str(found)
+    assert "way 30" not in str(found)
+    assert found.frame().shape == (33, 33)
+
+
+def test_what_has_not_converged_is_worth_no_interval(fitted):
+    frame, y, groups = fitted[1:4]
+    with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
+        early = su.ConditionalLogit(max_iter=1).fit(frame, y, groups)
+    found = early.willingness_to_pay("cost")
+    assert not found.converged
+    assert str(found).startswith("NOT CONVERGED, so no intervals. Newton stopped after 1 iter")
+    assert "95%" not in str(found)
+    assert "NOT CONVERGED" in found._repr_html_()
+    table = found.frame()
+    assert table[["lower", "upper"]].isna().all(axis=None)
+    assert table.attrs["warning"] == found.warning
+    good = fitted[0].willingness_to_pay("cost")
+    assert good.converged
+    assert "95%" in str(good)
+    np.testing.assert_array_equal(
+        good.frame(0.9)[["lower", "upper"]], good.confidence_intervals(0.9)
+    )
+    np.testing.assert_array_equal(good.frame()["std_error"], good.standard_errors)
+    assert good.frame().attrs["price"] == "cost"
+
+
+def test_copies_keep_the_data_of_the_fit(fitted):
+    model = fitted[0]
+    for other in (copy.deepcopy(model), copy.copy(model)):
+        np.testing.assert_array_equal(other.standard_errors(), model.standard_errors())
+        assert str(other.summary()) == str(model.summary())
+    other = copy.deepcopy(model)
+    other.coef_[0] += 1.0
+    assert other.coef_[0] != model.coef_[0]
+    with pytest.raises(InputError, match="loaded without the data of its fit"):
+        pickle.loads(pickle.dumps(model)).summary()
+
+
+def test_choices_are_scored_in_folds_of_whole_sets(fitted):
+    _, frame, y, groups, names = fitted
+    folds, by_hand = GroupKFold(4), []
+    for train, test in folds.split(frame, groups=groups):
+        model = su.ConditionalLogit().fit(
+            frame.iloc[train], y[train], groups[train], alternatives=names[train]
+        )
+        by_hand.append(
+            model.score(frame.iloc[test], y[test], groups[test], alternatives=names[test])
+        )
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = su.ConditionalLogit().set_fit_request(groups=True, alternatives=True)
+        model.set_score_request(groups=True, alternatives=True)
+        params = {"groups": groups, "alternatives": names}
+        scores = cross_val_score(model, frame, y, cv=folds, params=params)
+    np.testing.assert_array_equal(scores, by_hand)
 
 
 def test_willingness_to_pay_is_a_ratio_with_delta_errors(fitted):
@@ -139,14 +244,39 @@ def test_willingness_to_pay_is_a_ratio_with_delta_errors(fitted):
         (lambda m, a, g, n: m.predict_proba(a, g[:3], alternatives=n), r"shape \(3,\), but X has"),
         (
             lambda m, a, g, n: m.predict_proba(a, g, alternatives=n, available=g != 4),
-            "no row is available in 1 sets; the first is set 4",
+            "no row is available in 1 set; the first is set 4",
         ),
         (lambda m, a, g, n: m.elasticities(a, g, "costs"), "'costs'. Did you mean 'cost'"),
-        (lambda m, a, g, n: m.elasticities(a, g, 3), "there is no column 3: there are 3"),
+        (
+            lambda m, a, g, n: m.elasticities(a, g, 3),
+            "there is no column 3: the columns are 0 to 2",
+        ),
         (lambda m, a, g, n: m.willingness_to_pay("prize"), "there is no column 'prize'"),
         (lambda m, a, g, n: m.score(a, [1.0], g, alternatives=n), r"y has shape \(1,\)"),
+        (lambda m, a, g, n: m.score(a, 0.0 * g, g, alternatives=n), "y holds no choice"),
+        (lambda m, a, g, n: m.score(a, -1.0 * g, g, alternatives=n), "negative entries"),
+        (lambda m, a, g, n: m.score(a, n, g, alternatives=n), "the target y must hold numbers"),
+        (
+            lambda m, a, g, n: m.score(
+                a, g, g, alternatives=n, available=g % 2 == np.arange(len(g)) % 2
+            ),
+            "chosen alternatives are not available",
+        ),
     ],
-    ids=["missing", "unknown", "short", "empty", "near", "number", "price", "target"],
+    ids=[
+        "missing",
+        "unknown",
+        "short",
+        "empty",
+        "near",
+        "number",
+        "price",
+        "target",
+        "nothing",
+        "negative",
+        "words",
+        "unavailable",
+    ],
 )
 def test_bad_questions_get_a_sentence(call, sentence, fitted):
     model, frame, _, groups, names = fitted
@@ -162,11 +292,17 @@ def test_a_price_of_zero_pays_for_nothing(fitted):
 
 
 def test_scores_count_choices_and_not_sets(fitted):
-    model, frame, _, groups, names = fitted
+    model, frame, y, groups, names = fitted
     counts = np.arange(len(names)) % 3
     chosen = model.predict(frame, groups, alternatives=names)
     share = model.score(frame, counts, groups, alternatives=names)
     assert share == pytest.approx(counts[chosen].sum() / counts.sum())
+    weights, there = 1.0 + groups % 3, (y > 0) | (np.arange(len(y)) % 3 > 0)
+    offset = 0.7 * (np.arange(len(y)) % 2)
+    more = {"alternatives": names, "available": there, "offset": offset}
+    chosen = model.predict(frame, groups, **more)
+    share = model.score(frame, y, groups, sample_weight=weights, **more)
+    assert share == pytest.approx((weights * y)[chosen].sum() / (weights * y).sum())
 
 
 def test_elasticities_are_those_of_the_rows_on_offer(fitted):

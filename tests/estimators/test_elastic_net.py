@@ -13,7 +13,7 @@ import softunit as su
 from softunit.errors import AllZeroWarning, InputError, NeedsError
 from softunit.estimators._conditioning import conditioned, scaled_elastic_net
 from softunit.estimators._data import checked_classes
-from softunit.estimators._objective import at_strength, class_problem, without_gauge
+from softunit.estimators._objective import at_strength, class_problem, ridge_gap, without_gauge
 from softunit.solvers import LBFGS, ProximalNewton
 
 
@@ -209,3 +209,35 @@ def test_solvers_for_smooth_problems_refuse_below_the_estimator_too(rng):
     named = fitted(a, y, solver="proximal-newton")
     np.testing.assert_allclose(fitted(a, y, solver=ProximalNewton()).coef_, named.coef_)
     np.testing.assert_allclose(fitted(a, y).coef_, named.coef_, atol=1e-6)
+
+
+def test_the_entry_counts_a_row_as_often_as_its_weight_says(rng):
+    a, y = blobs(rng)
+    s = rng.integers(0, 4, len(y))
+    again = np.repeat(np.arange(len(y)), s)
+    offset, shares = rng.standard_normal((len(y), 3)), rng.dirichlet(np.ones(3), len(y))
+    for target, given in ((y, None), (y, offset), (shares, None), (shares, offset)):
+        entry = su.l1_min_c(a, target, sample_weight=s, offset=given)
+        more = None if given is None else given[again]
+        assert entry == pytest.approx(su.l1_min_c(a[again], target[again], offset=more), rel=1e-9)
+    # A class of no weight is as good as absent.
+    rest = y != 1
+    entry = su.l1_min_c(a, y, sample_weight=rest.astype(float))
+    assert entry == pytest.approx(su.l1_min_c(a[rest], y[rest]), rel=1e-9)
+    each = (len(y) / (3 * np.bincount(y)))[y]
+    balanced = su.l1_min_c(a, y, class_weight="balanced")
+    assert balanced == pytest.approx(su.l1_min_c(a, y, sample_weight=each), rel=1e-12)
+    assert balanced != pytest.approx(su.l1_min_c(a, y), rel=1e-3)
+
+
+def test_the_gap_by_ridge_closes_at_an_optimum_with_l1(rng):
+    a, y = blobs(rng)
+    problem = class_problem(
+        a, checked_classes(y, len(y)), None, C=0.05, intercept=False, l1_ratio=0.7
+    )
+    best = su.minimize(problem, tol=1e-11)
+    assert not best.x.all()
+    assert ridge_gap(problem, best.x) <= 1e-15
+    for size in (1e-3, 0.1):
+        x = best.x + size * rng.standard_normal(best.x.shape)
+        assert ridge_gap(problem, x) >= problem.value(x) - best.value > 0

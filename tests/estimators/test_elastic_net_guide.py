@@ -15,7 +15,7 @@ PAIRS = re.compile(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", re.MULTILINE 
 
 def test_the_guide_runs_and_prints_what_it_says():
     found = PAIRS.findall(GUIDE.read_text("utf-8"))
-    assert len(found) == 4
+    assert len(found) == 5
     space: dict[str, object] = {"__name__": "guide"}
     for code, expected in found:
         with contextlib.redirect_stdout(io.StringIO()) as out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
@@ -108,7 +109,7 @@ def test_a_rule_that_leaves_out_too_much_is_put_right(rng, monkeypatch):
 
 def test_a_search_leaves_out_columns_and_finds_the_same(rng, monkeypatch):
     a, y = blobs(rng, n=150, d=60)
-    Cs = su.l1_min_c(a, y) * np.geomspace(1.0, 10.0, 6)
+    Cs = su.l1_min_c(a, y) * np.geomspace(1.0, 5.0, 6)
     settings = {"l1_ratios": [0.7, 1.0], "cv": 3, "scoring": "neg_log_loss", "tol": 1e-11}
     seen = []
     real = su.sparse_path._part
@@ -142,6 +143,10 @@ def test_a_path_that_is_cut_short_says_so_once(rng):
         path = su.softmax_path(a, y, Cs=[0.1, 1.0], tol=0.0, max_iter=1)
     assert len(seen) == 1
     assert not path.converged.any()
+    np.testing.assert_array_equal(path.n_iter, 1)
+    worst = path.gap_bounds.argmax()
+    told = f"the worst, C = {path.Cs[worst]:.2g}, is at most {path.gap_bounds[worst]:.1e} above"
+    assert told in str(seen[0].message)
 
 
 @pytest.mark.parametrize(
@@ -233,3 +238,35 @@ def test_wrong_settings_of_a_search_are_told(settings, said, rng):
     a, y = blobs(rng)
     with pytest.raises(InputError, match=said):
         su.SoftmaxClassifierCV(**settings).fit(a, y)
+
+
+def test_a_path_has_the_settings_of_a_fit(rng):
+    a, y = blobs(rng)
+    a[:, 4] += 2.0
+    s = rng.integers(0, 4, len(y)).astype(float)
+    offset = rng.standard_normal((len(y), 3))
+    for settings in ({"class_weight": {0: 3.0}}, {"fit_intercept": False}):
+        told = {"l1_ratio": 0.8, "tol": 1e-9, **settings}
+        path = su.softmax_path(a, y, Cs=[0.05, 0.3], sample_weight=s, offset=offset, **told)
+        for index, C in enumerate(path.Cs):
+            direct = su.SoftmaxClassifier(C, **told).fit(a, y, sample_weight=s, offset=offset)
+            np.testing.assert_allclose(path.toarray()[index], direct.coef_, atol=1e-6)
+            np.testing.assert_allclose(path.intercepts[index], direct.intercept_, atol=1e-6)
+
+
+def test_a_classifier_of_a_path_knows_its_columns(rng):
+    a, y = blobs(rng)
+    table = pd.DataFrame(a, columns=[f"c{j}" for j in range(12)])
+    model = su.softmax_path(table, y, Cs=[0.1]).classifier(0)
+    assert model.n_features_in_ == 12
+    assert list(model.feature_names_in_) == list(table.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(table.iloc[:, ::-1])
+
+
+def test_a_search_in_groups_begins_where_the_first_group_enters(rng):
+    a, y = blobs(rng)
+    settings = {"l1_ratios": [1.0], "cv": 2, "scoring": "neg_log_loss", "refit": False}
+    model = su.SoftmaxClassifierCV(2, grouped=True, **settings).fit(a, y)
+    assert model.Cs_[0] == pytest.approx(su.l1_min_c(a, y, grouped=True), rel=1e-6)
+    assert model.Cs_[0] != pytest.approx(su.l1_min_c(a, y), rel=1e-3)

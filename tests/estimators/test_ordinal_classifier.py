@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 
@@ -348,11 +349,48 @@ def test_silent_rows_are_no_part_of_a_separation(data):
 def test_separation_and_collinear_columns_are_told_with_free_weights_too(data):
     x, y = data
     wide = np.column_stack([x, x[:, 0] - x[:, 1]])
-    with pytest.warns(NotUniqueWarning, match="columns of X are collinear"):
+    with pytest.warns(NotUniqueWarning, match="the columns 'x0', 'x1', 'x3' are collinear"):
         model = OrdinalClassifier(presto=0.0).fit(wide, y)
     assert model.certificate_.unique is False
+    assert np.abs(model.coef_ @ [1.0, -1.0, 0.0, -1.0]).max() < 1e-9
     with pytest.warns(SeparationWarning, match="column 'x0' put all 400 rows at their levels"):
         OrdinalClassifier(presto=0.0).fit(x, np.digitize(x[:, 0], [-1.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize("settings", [{"presto": 0.003}, {"presto": 0.0, "presto_first": 0.003}])
+def test_collinear_columns_are_told_beside_an_l1_penalty(settings, data):
+    x, y = data
+    wide = np.column_stack([x, x[:, 0] - x[:, 1], np.ones(400)])
+    with pytest.warns(NotUniqueWarning, match="columns 'x0', 'x1', 'x3', 'x4' are collinear"):
+        model = OrdinalClassifier(**settings).fit(wide, y)
+    assert model.certificate_.unique is False
+    # Nothing along the null direction where no penalty holds the coefficients.
+    coef = model.coef_[:, :4] @ [1.0, -1.0, 0.0, -1.0]
+    loose = coef[0] if "presto_first" not in settings else np.diff(coef)
+    assert np.abs(loose).max() < 1e-9
+    with pytest.warns(NotUniqueWarning, match="column 'x3' is constant"):
+        OrdinalClassifier(**settings).fit(wide[:, [0, 1, 2, 4]], y)
+    held = OrdinalClassifier(presto=0.003, presto_first="same").fit(wide, y)
+    assert held.certificate_.unique is None  # l1 holds all: most often one optimum
+
+
+def test_columns_of_any_unit_are_named_as_collinear(data):
+    x, y = data
+    wide = np.column_stack([x, 1e9 * (x[:, 0] - x[:, 2])])
+    with pytest.warns(NotUniqueWarning, match="columns 'x0', 'x2', 'x3' are collinear"):
+        OrdinalClassifier().fit(wide, y)
+
+
+@pytest.mark.parametrize("away", [1e6, 1e8, -1e9])
+@pytest.mark.parametrize("presto", [None, 0.003])
+def test_columns_far_from_zero_are_fitted_as_if_they_were_near(presto, away, data):
+    x, y = data
+    whole = np.round(x * 64) / 64  # adding `away` rounds nothing
+    base = OrdinalClassifier(presto=presto).fit(whole, y)
+    model = OrdinalClassifier(presto=presto).fit(whole + away, y)
+    assert model.solution_.status in (su.solution.Status.CONVERGED, su.solution.Status.PROVED)
+    assert model.n_iter_ <= base.n_iter_ + 10
+    np.testing.assert_allclose(model.coef_, base.coef_, rtol=1e-6, atol=1e-6)
 
 
 def test_many_collinear_columns_are_counted_not_listed(data):
@@ -419,3 +457,13 @@ def test_the_gap_is_proved_by_a_dual_point_with_l1(data):
         model = OrdinalClassifier(**settings).fit(*data)
         assert model.certificate_.gap_bound < 1e-8
         assert "duality gap" in str(model.certificate_)
+
+
+def test_copies_keep_the_data_of_the_fit_and_pickles_do_not():
+    x = np.random.default_rng(5).standard_normal((80, 2))
+    y = np.digitize(x[:, 0] + np.random.default_rng(6).logistic(size=80), [-0.5, 0.5])
+    model = OrdinalClassifier().fit(x, y)
+    for twin in (copy.copy(model), copy.deepcopy(model)):
+        np.testing.assert_array_equal(twin.standard_errors(), model.standard_errors())
+    with pytest.raises(InputError, match="does not hold the data of the fit"):
+        pickle.loads(pickle.dumps(model)).standard_errors()

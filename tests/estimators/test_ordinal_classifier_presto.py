@@ -224,3 +224,28 @@ def test_a_path_tells_what_separates_once():
     with pytest.warns(SeparationWarning, match="separable: .*'age'") as told:
         OrdinalClassifier().path(x, y, strengths=4)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"presto": 0.0},
+        {"presto": 0.002},
+        {"presto": 0.002, "presto_first": "same"},
+        {"presto": 0.002, "C": 3.0},
+    ],
+    ids=["shared", "free", "presto", "paper", "ridge"],
+)
+def test_weights_are_repeats_and_rows_of_weight_zero_are_absent(settings, data):
+    x, y = data
+    times = np.random.default_rng(5).integers(0, 4, len(y))
+    x[times == 0] += 1e3  # which would move columns' means
+    weighed = OrdinalClassifier(**settings).fit(x, y, sample_weight=times)
+    repeated = OrdinalClassifier(**settings).fit(x.repeat(times, axis=0), y.repeat(times))
+    np.testing.assert_allclose(weighed.coef_, repeated.coef_, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(weighed.thresholds_, repeated.thresholds_, rtol=1e-8)
+    for name in ("log_likelihood_", "null_log_likelihood_", "aic_", "bic_"):
+        assert getattr(weighed, name) == pytest.approx(getattr(repeated, name), rel=1e-9)
+    errors = [model.standard_errors() for model in (weighed, repeated)]
+    np.testing.assert_allclose(errors[0], errors[1], rtol=1e-7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_digits, load_iris
@@ -68,7 +69,7 @@ def test_scores_near_ten_thousand_stay_finite(rng):
 def test_squares_that_overflow_are_refused(rng):
     a, y = blobs(rng)
     a[:, 2] *= 1e200
-    with pytest.raises(InputError, match="column 2 of A is so large that its squares overflow"):
+    with pytest.raises(InputError, match="column 2 is so large that its squares overflow"):
         su.SoftmaxClassifier().fit(a, y)
 
 
@@ -423,3 +424,66 @@ def test_a_projection_that_moves_scores_is_not_made(monkeypatch, rng):
     with pytest.warns(NotUniqueWarning, match="not unique"):
         model = su.SoftmaxClassifier(C=np.inf).fit(a, y)
     np.testing.assert_array_equal(model.coef_, right.coef_)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("away", [1e6, 1e8, -1e9])
+def test_columns_far_from_zero_are_fitted_as_if_they_were_near(k, away, rng):
+    a, y = blobs(rng, k=k)
+    whole = np.round(a * 64) / 64  # adding `away` rounds nothing
+    base = su.SoftmaxClassifier(tol=1e-9).fit(whole, y)
+    model = su.SoftmaxClassifier().fit(whole + away, y)
+    assert model.solution_.status in (Status.CONVERGED, Status.PROVED)
+    assert model.solution_.n_iter <= base.solution_.n_iter + 4
+    np.testing.assert_allclose(model.coef_, base.coef_, atol=1e-7)
+    assert model.certificate_.gap_bound < 1e-11
+
+
+def test_scores_that_float64_cannot_name_end_the_fit_soon(monkeypatch, rng):
+    monkeypatch.setattr("softunit.designs.scaled.COPIED", 0.0)  # as for data too large to copy
+    a, y = blobs(rng)
+    with pytest.warns(ConvergenceWarning, match="rounding error of the data"):
+        model = su.SoftmaxClassifier().fit(a + 1e8, y)
+    assert model.solution_.status is Status.ROUNDING
+    assert model.solution_.n_iter < 60
+    base = su.SoftmaxClassifier().fit(a, y)
+    np.testing.assert_allclose(model.coef_, base.coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"l1_ratio": 0.5}], ids=["ridge", "elastic-net"])
+def test_classes_without_weight_are_named(settings, rng):
+    a, y = blobs(rng, k=4)
+    weights = (y != 1).astype(float)
+    with pytest.warns(SeparationWarning, match=r"a class without weight: 1\. .* Leave the rows"):
+        model = su.SoftmaxClassifier(**settings).fit(a, y, sample_weight=weights)
+    assert model.solution_.status is Status.SEPARABLE
+    assert model.predict_proba(a)[:, 1].max() < 1e-4
+    with pytest.raises(InputError, match="a class without weight: 1"):
+        model.inference(a, y, weights)
+    with pytest.warns(SeparationWarning, match=r"classes without weight: 0, 3\."):
+        su.SoftmaxClassifier(**settings, class_weight={0: 0, 3: 0}).fit(a, y)
+    shares = np.column_stack([y == 0, y > 0, np.zeros(len(y))]).astype(float)
+    with pytest.warns(SeparationWarning, match=r"a class without weight: 2\."):
+        su.SoftmaxClassifier(**settings).fit(a, shares)
+
+
+def test_a_class_without_weight_has_an_optimum_where_the_penalty_is_on_all(rng):
+    a, y = blobs(rng)
+    model = su.SoftmaxClassifier(fit_intercept=False).fit(a, y, sample_weight=(y != 1) * 1.0)
+    assert model.solution_.converged
+
+
+@pytest.mark.parametrize("kind", [su.SoftmaxClassifier, su.OrdinalClassifier])
+def test_columns_of_one_name_and_words_get_a_sentence(kind, rng):
+    a, y = blobs(rng)
+    frame = pd.DataFrame(a, columns=["a", "b", "c", "b"])
+    with pytest.raises(InputError, match="two columns of X have the name 'b', columns 1 and 3"):
+        kind().fit(frame, y)
+    words = a.astype(str)
+    model = kind(C=1.0).fit(words, y)  # numbers, if in quotes
+    words[7, 2] = "many"
+    for x in (words, words.tolist(), words.astype(object)):
+        with pytest.raises(InputError, match="column 2 of X holds 'many' in row 7"):
+            kind().fit(x, y)
+    with pytest.raises(InputError, match="column 2 of X holds 'many' in row 0"):
+        model.predict(words[7:8])

@@ -126,11 +126,13 @@ def test_frame_holds_plain_numbers(rng):
     summary = table(rng)
     frame = summary.frame()
     assert list(frame.columns) == [
-        "coef", "std_error", "z", "p_value", "lower", "upper", "stars"
+        "coef", "std_error", "z", "p_value", "lower", "upper", "stars", "converged"
     ]  # fmt: skip
     assert frame.index.names == ["class", "column"]
     np.testing.assert_array_equal(frame["std_error"], summary.std_error)
     np.testing.assert_allclose(frame.loc[("2", "x1"), "coef"], summary.coef[6])
+    np.testing.assert_array_equal(frame["p_value"], summary.p_value)
+    assert frame["converged"].all()
     assert frame.attrs["converged"] is True
     assert frame.attrs["title"] == summary.title
     A, b, labels = chosen(rng)
@@ -149,6 +151,39 @@ def test_a_rich_table_holds_the_numbers(rng):
     text = as_rich_text(summary, 120)
     assert summary.title in text
     assert all(f"{value:.4f}" in text for value in summary.coef)
+
+
+TITLES_AT = {
+    30: [],
+    40: [],
+    52: ["p"],
+    60: ["z", "p"],
+    80: ["z", "p", "95% from", "to"],
+    100: ["z", "p", "95% from", "to"],
+}
+
+
+@pytest.mark.parametrize("width", sorted(TITLES_AT))
+def test_a_narrow_rich_table_keeps_names_and_drops_what_text_drops(rng, width):
+    A, y = labelled(rng, d=2, K=2)
+    summary = direct(A, y, names=["income", "b"]).summary()
+    lines = as_rich_text(summary, width).splitlines()
+    assert max(map(cells_wide, lines)) <= width
+    own = [line for line in lines if "income" in line]
+    assert len(own) == 1
+    assert f"{summary.coef[0]:.4f}" in own[0]
+    assert f"{summary.std_error[0]:.4f}" in own[0]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(lines)
+    head = next(line for line in lines if "std err" in line)
+    assert [title for title in TITLES_AT[100] if f" {title} " in head] == TITLES_AT[width]
+
+
+def test_a_long_name_is_folded_by_a_narrow_rich_table(rng):
+    A, y = labelled(rng, d=2, K=2)
+    name, rule = "household_income_in_thousands_of_dollars", "\N{BOX DRAWINGS LIGHT VERTICAL}"
+    text = as_rich_text(direct(A, y, names=[name, "b"]).summary(), 60)
+    cells = [line.split(rule)[1] for line in text.splitlines() if line.startswith(rule)]
+    assert name in "".join(cell.strip() for cell in cells)
 
 
 def test_text_needs_no_rich(rng, monkeypatch):
@@ -177,6 +212,9 @@ def test_without_convergence_no_stars_and_a_first_line_on_every_rendering(rng):
     frame = summary.frame()
     assert set(frame["stars"]) == {""}
     assert frame.attrs["warning"].startswith("NOT CONVERGED")
+    # Attributes do not survive a merge or a file: the columns alone must tell.
+    assert not frame["converged"].any()
+    assert frame["p_value"].isna().all()
 
 
 def test_long_tables_are_cut_and_say_so(rng):

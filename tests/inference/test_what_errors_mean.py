@@ -153,7 +153,12 @@ def test_class_weights_leave_robust_errors_right(rng):
     model = fitted(A, y, class_weight={0: 1.0, 1: 3.0})
     found = model.inference(A, y)
     assert found.n_observations == len(y)
-    assert any("class weights" in note for note in found.summary().notes)
+    notes = found.summary().notes
+    assert any("class weights. They are no frequencies" in note for note in notes)
+    assert not any("Weights count how often" in note for note in notes)
+    assert not {"AIC", "BIC"} & set(dict(found.summary().facts))
+    with pytest.raises(InputError, match="the full model carries class weights: its likelihood"):
+        likelihood_ratio_test(inferred(A[:, :2], y), found)
     # The sandwich by hand: weights c in the Hessian, squared in the outer products.
     X, c = np.column_stack([A, np.ones(len(y))]), np.where(y == 1, 3.0, 1.0)
     p = 1 / (1 + np.exp(-X @ found.coef))

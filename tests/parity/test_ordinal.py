@@ -7,7 +7,10 @@ import pytest
 import statsmodels.api as sm
 from scipy.optimize import minimize as scipy_minimize
 from scipy.special import expit
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_sample_weight_equivalence_on_dense_data,
+    parametrize_with_checks,
+)
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from softunit import OrdinalClassifier
@@ -117,6 +120,13 @@ def by_scipy(x, y, start):
     return scipy_minimize(both, start.ravel(), jac=True, method="L-BFGS-B", options=options)
 
 
+def test_zero_penalty_elsewhere_is_near_the_separate_logits():
+    x, y = anes()
+    free = OrdinalClassifier(presto=0.0).fit(x, y).coef_
+    alone = np.array([OrdinalClassifier().fit(x, (y > k).astype(int)).coef_ for k in range(6)])
+    assert np.abs(free - alone).max() == pytest.approx(0.066, abs=5e-4)  # as the guide says
+
+
 def test_zero_penalty_on_a_saturated_design_is_the_separate_logits():
     rng = np.random.default_rng(2)
     cell = rng.integers(0, 3, 900)
@@ -180,6 +190,19 @@ EXPECTED = {
 
 def expected_failures(estimator):
     return EXPECTED if estimator.presto is None else {}
+
+
+# It has 30 columns and 9 rows of positive weight: only a penalty leaves an optimum.
+@pytest.mark.parametrize("presto", [None, 0.0, 0.1])
+def test_weights_are_repeats_in_scikit_learns_eyes(presto):
+    model = OrdinalClassifier(C=1.0, presto=presto)
+    check_sample_weight_equivalence_on_dense_data("OrdinalClassifier", model)
+
+
+@pytest.mark.parametrize("first", [0.05, "same"])
+def test_weights_are_repeats_where_l1_holds_all(first):
+    model = OrdinalClassifier(presto=0.01, presto_first=first)
+    check_sample_weight_equivalence_on_dense_data("OrdinalClassifier", model)
 
 
 @pytest.mark.filterwarnings("ignore:the 3 classes are words")

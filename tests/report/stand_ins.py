@@ -10,13 +10,17 @@ import numpy as np
 
 from softunit.certificate import Certificate, Statement
 from softunit.report import (
+    ElasticityTable,
     Estimates,
     FitSummary,
     Labels,
     Share,
+    Willingness,
     classifier_summary,
+    elasticity_table,
     estimates,
     regressor_summary,
+    worths,
 )
 from softunit.solution import Cost, Record, Solution, Status
 
@@ -139,6 +143,22 @@ def regressed(*, rows: int = 300) -> FitSummary:
     return regressor_summary(model, X, b, labels=labels)
 
 
+def paid(*, believed: bool = True) -> Willingness:
+    """Return rates of exchange between columns with hostile names."""
+    size = len(HOSTILE_FEATURES)
+    values = np.linspace(-2e4, 3.0, size)
+    ends = np.column_stack([values - 1e3, values + 1e3])
+    rows = worths(HOSTILE_FEATURES, values, np.full(size, 510.2), ends)
+    return Willingness(HOSTILE_FEATURES[0], "classical", rows, believed=believed)
+
+
+def elastic(names: list[str], *, believed: bool = True) -> ElasticityTable:
+    """Return a table of elasticities; the first two alternatives are never offered together."""
+    table = np.linspace(-12.0, 0.004, len(names) ** 2).reshape(len(names), len(names))
+    table[0, 1] = table[1, 0] = np.nan
+    return elasticity_table(HOSTILE_FEATURES[0], names, table, believed=believed)
+
+
 def estimated(*, believed: bool = True) -> FitSummary:
     """Return a summary with errors by class, shares, and thresholds, names hostile."""
     summary = classified(["no", "yes"])
@@ -154,6 +174,8 @@ def estimated(*, believed: bool = True) -> FitSummary:
         summary,
         coefficients=(),
         estimates=Estimates(rows, "classical", believed=believed, against="[other]"),
+        willingness=paid(believed=believed),
+        elasticities=elastic(HOSTILE_CLASSES, believed=believed),
         shares=tuple(
             Share(name, 1.0, 0.2 + 0.1 * i, 0.4 - 0.05 * i)
             for i, name in enumerate(HOSTILE_CLASSES)

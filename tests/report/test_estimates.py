@@ -163,7 +163,7 @@ def test_the_terminal_shows_shares_and_the_worst_threshold():
     text = console.file.getvalue()
     assert "25.0%, and 30.0%" in text
     assert "50 points, probability of at most b" in text
-    assert text.index("Coefficients and their errors") > text.index("Chosen, and predicted")
+    assert text.index("Coefficients and their errors") < text.index("Chosen, and predicted")
 
 
 SETS = Groups([1, 1, 2, 2, 3, 3])

@@ -186,7 +186,10 @@ def test_all_rows_right_are_told_from_some_where_few_programmes_are_solved(rng, 
 
 def test_what_is_too_large_is_said_not_to_be_known(rng, monkeypatch):
     a, y = quasi(rng)
+    alone = a  # one coefficient is seen by its sign, however many there are
+    a = a @ np.array([[1.0, 1.0, 0.0], [1.0, -1.0, 1.0], [0.0, 1.0, 1.0]])
     monkeypatch.setattr(finder, "LIMIT", 11)
+    assert examine(labels(alone, y)).separation.columns == ("1",)
     found = examine(labels(a, y))  # (3 + 1) * 3
     assert not found.checked
     assert "12 coefficients are more than the 11" in found.sentence

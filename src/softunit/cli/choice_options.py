@@ -91,6 +91,15 @@ Strict = Annotated[
         rich_help_panel=CHOICE,
     ),
 ]
+Price = Annotated[
+    str | None,
+    typer.Option(
+        "--price",
+        metavar="COL",
+        help="Tables of willingness to pay in units of this column, and of elasticities by it.",
+        rich_help_panel=CHOICE,
+    ),
+]
 Order = Annotated[
     str | None,
     typer.Option(

@@ -55,10 +55,13 @@ def prepared_choice(request: FitRequest) -> Prepared:
     if request.formula is not None:
         return _of_formula(request, table)
     target = request.target_of(table)
+    of_file = table.n_rows if request.wide else None
     table, layout, chosen = _long(request, table, target)
     rows = _Rows.of(request, table, layout, chosen)
     encoding = _encoding(request, table, layout, chosen, Groups(rows.named["groups"]))
-    return rows.prepared(encoding.apply(table), encoding, target, notes_on_numbers(table, encoding))
+    notes = notes_on_numbers(table, encoding)
+    found = rows.prepared(encoding.apply(table), encoding, target, notes)
+    return dataclasses.replace(found, rows=of_file)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

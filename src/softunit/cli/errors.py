@@ -20,7 +20,10 @@ from softunit.model_file.errors import MOST_ERRORS
 from softunit.report import Estimates, estimates
 from softunit.report.estimates import kind_in_words
 from softunit.report.measure import deviations
+from softunit.solution import Status
 
+# How the inference begins where a diagnosis of the fit follows.
+_NO_ESTIMATE = "no standard errors exist, as the estimate does not: "
 # How estimators call the columns of an array: x0, x1, ...
 _COLUMN = re.compile(r"(?<![\w.])x(\d+)(?!\w)")
 
@@ -35,10 +38,13 @@ class Errors:
         None where none were asked for, or there are none.
     saved : SavedErrors or None
         What a model file keeps of them.
+    why : str
+        Why there are none, or a model file has none, where they were asked for.
     """
 
     table: Estimates | None = None
     saved: SavedErrors | None = None
+    why: str = ""
 
 
 def errors_of(request: FitRequest, estimator: Any, data: Prepared) -> Errors:
@@ -62,13 +68,34 @@ def errors_of(request: FitRequest, estimator: Any, data: Prepared) -> Errors:
         summary = found.summary(kind, clusters)
         rename = _renamer(estimator, data)
         table = table_of(
-            summary, kind, against=against, rename=rename, scales=_scales(data, rename)
+            summary,
+            kind,
+            against=against,
+            rename=rename,
+            scales=_scales(data, rename),
+            ended=not estimator.solution_.converged,
         )
-        return Errors(table, _saved(found, table, rename))
+        saved = _saved(found, table, rename)
+        many = f"the covariance of more than {MOST_ERRORS:,} coefficients is not kept in files."
+        return Errors(table, saved, "" if saved is not None else many)
     except (InputError, NotConvergedError) as error:
-        said = renamed(str(error), estimator, data)
+        said = as_options(renamed(str(error), estimator, data))
+        if estimator_separated(estimator):
+            # The diagnosis is a note of the fit already: it need not be told twice.
+            warn("There are no standard errors, as there is no optimum.", SoftunitWarning)
+            return Errors(why=said.removeprefix(_NO_ESTIMATE))
         warn(f"There are no standard errors: {said}", SoftunitWarning)
-        return Errors()
+        return Errors(why=said)
+
+
+def estimator_separated(estimator: Any) -> bool:
+    """Return whether a fit found that no optimum exists.
+
+    Parameters
+    ----------
+    estimator : the fitted estimator
+    """
+    return estimator.solution_.status is Status.SEPARABLE
 
 
 def _inference(request: FitRequest, estimator: Any, data: Prepared) -> tuple[Inference, str]:
@@ -89,6 +116,7 @@ def table_of(
     against: str = "",
     rename: Callable[[str], str] = str,
     scales: dict[str, float] | None = None,
+    ended: bool = False,
 ) -> Estimates:
     """Return the table of coefficients that the report and the terminal show.
 
@@ -104,7 +132,10 @@ def table_of(
         Takes the name of a column in the estimator, returns that in the table.
     scales : dict or None, default None
         The standard deviation of each column, by its name.
+    ended : bool, default False
+        Whether the end of the fit says already why the estimates are no optimum.
     """
+    doubts = (summary.warning,) if summary.warning and not ended else ()
     names = [
         (name[0], rename(name[1])) if isinstance(name, tuple) else rename(name)
         for name in summary.names
@@ -125,13 +156,9 @@ def table_of(
         believed=summary.converged,
         against=against,
         facts=tuple((label[:1].upper() + label[1:], value) for label, value in summary.facts),
-        notes=tuple(as_options(rename(note)) for note in (*_doubts(summary), *summary.notes)),
+        notes=tuple(as_options(rename(note)) for note in (*doubts, *summary.notes)),
         scaled=bool(known),
     )
-
-
-def _doubts(summary: Summary) -> tuple[str, ...]:
-    return (summary.warning,) if summary.warning else ()
 
 
 def _saved(found: Inference, table: Estimates, rename: Callable[[str], str]) -> SavedErrors | None:

@@ -52,6 +52,7 @@ def fit(
     pattern: choice_options.Pattern = None,
     availability: choice_options.Availability = None,
     strict: choice_options.Strict = False,
+    price: choice_options.Price = None,
     order: choice_options.Order = None,
     presto: choice_options.Presto = None,
     errors: choice_options.Errors = None,

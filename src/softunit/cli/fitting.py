@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softunit.certificate import Certificate
+from softunit.cli.effects import check_price, effects_of
 from softunit.cli.errors import Errors, errors_of, renamed
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
 from softunit.cli.noting import noted
@@ -67,6 +68,7 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     estimator = request.estimator(verbose=0 if screen.quiet else 1)
     with screen.working(f"Reading {request.data}"):
         data = prepared(request)
+    check_price(request, data)
     estimator.set_params(**data.settings)
     with noted() as notes:
         estimator.fit(data.X, data.y, **data.named)
@@ -76,9 +78,10 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     estimator.certificate_ = certificate_as_options(_joined(estimator.certificate_, full))
     with screen.working("Measuring the fit"), noted() as doubts:
         errors = errors_of(request, estimator, data)
+        effects = effects_of(request, estimator, data, errors.table)
     told = [renamed(note, estimator, data) for note in (*data.notes, *notes, *doubts)]
     with screen.working("Measuring the fit"):
-        summary = summary_of(request, estimator, data, errors, told)
+        summary = summary_of(request, estimator, data, errors.table, effects, told)
         _save(request, estimator, data, summary, errors)
     figures = figures_of(request, estimator, data, summary)
     return Fitted(
@@ -120,6 +123,7 @@ def _save(
             shift=request.shift,
             choice=data.choice,
             errors=errors.saved,
+            no_errors=errors.why,
         )
         save_model(request.out, model)
     if request.report is not None:

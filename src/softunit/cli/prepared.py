@@ -31,6 +31,8 @@ class Prepared:
         Labels for clustered errors.
     choice : ChoiceTable or None
         How the table holds choices.
+    rows : int or None
+        Rows of the table, where X has others.
     """
 
     X: Any
@@ -42,6 +44,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     clusters: Array | None = None
     choice: ChoiceTable | None = None
+    rows: int | None = None
 
 
 def named_columns(table: Table, named: Any) -> dict[str, Vector]:

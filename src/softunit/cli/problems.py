@@ -31,6 +31,7 @@ BELONGS: Mapping[ProblemKind, tuple[str, ...]] = MappingProxyType(
             "--interact",
             "--no-intercept",
             "--pattern",
+            "--price",
             "--reference",
             "--strict",
             "--wide",

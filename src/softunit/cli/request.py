@@ -47,6 +47,8 @@ class FitRequest:
         What makes the columns of a model of choice.
     pattern, availability : str or None
         As `tables.wide_layout` takes them.
+    price : str or None
+        The column whose units willingness to pay is in.
     order : str or None
         Ordered classes from the lowest, with commas between.
     presto, l1_ratio : float or None
@@ -90,6 +92,7 @@ class FitRequest:
     pattern: str | None = None
     availability: str | None = None
     strict: bool = False
+    price: str | None = None
     order: str | None = None
     presto: float | None = None
     l1_ratio: float | None = None
@@ -218,6 +221,7 @@ class FitRequest:
             "--pattern": self.pattern,
             "--availability": self.availability,
             "--strict": self.strict or None,
+            "--price": self.price,
             "--order": self.order,
             "--presto": self.presto,
             "--C": self.C,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from softunit.cli.errors import Errors, coefficient_names
+from softunit.cli.effects import Effects
+from softunit.cli.errors import coefficient_names, estimator_separated
 from softunit.cli.prepared import Prepared
 from softunit.cli.request import FitRequest
 from softunit.cli.wording import as_options
@@ -33,7 +34,8 @@ def summary_of(
     request: FitRequest,
     estimator: Any,
     data: Prepared,
-    errors: Errors,
+    table: Estimates | None,
+    effects: Effects,
     notes: list[str],
 ) -> FitSummary:
     """Return the summary of a fit.
@@ -43,12 +45,14 @@ def summary_of(
     request : FitRequest
     estimator : the fitted estimator
     data : Prepared
-    errors : Errors
+    table : Estimates or None
+        Coefficients with their errors.
+    effects : Effects
     notes : list of str
         What was warned of.
     """
     # The advice heads the summary; a note need not repeat it.
-    advice = as_options(estimator.solution_.status.advice)
+    advice = _advice(estimator)
     labels = Labels(
         source=str(request.data),
         feature_names=data.encoding.feature_names,
@@ -56,7 +60,10 @@ def summary_of(
         notes=tuple(note.replace(f" {advice}", "") for note in notes),
         repeat=request.command(),
         advice=advice,
-        estimates=errors.table,
+        estimates=table,
+        willingness=effects.willingness,
+        elasticities=effects.elasticities,
+        rows=data.rows,
     )
     weight = data.named.get("sample_weight")
     if isinstance(estimator, ConditionalLogit):
@@ -74,6 +81,19 @@ def summary_of(
         labels=labels,
         sample_weight=weight,
         fitted=estimator.predict(data.X, *shift),
+    )
+
+
+def _advice(estimator: Any) -> str:
+    """Return what to do about how a fit ended, in the words of its problem."""
+    known = isinstance(estimator, ConditionalLogit | OrdinalClassifier)
+    if not known or not estimator_separated(estimator):
+        return as_options(estimator.solution_.status.advice)
+    what = "choices" if isinstance(estimator, ConditionalLogit) else "ordered classes"
+    return (
+        f"Columns tell {what} apart without error, all or some of them (the notes say which): the"
+        " likelihood rises without end as their coefficients grow. Use a finite --C (ridge), or"
+        " drop these columns."
     )
 
 
@@ -163,11 +183,12 @@ def figures_of(
         "n_iter": int(solution.n_iter),
         "seconds": solution.seconds,
         "status": solution.status.name,
-        "advice": as_options(solution.status.advice),
+        "advice": summary.advice,
         "solver": solution.solver,
         "tol": solution.tol,
         "cost": solution.cost,
         "n": n,
+        "rows": n if data.rows is None else data.rows,
         "d": d,
         "target": data.target,
         "classes": _classes(estimator),
@@ -183,11 +204,35 @@ def figures_of(
         "largest_coefficients": summary.coefficients,
         "most_confused": summary.confused,
         "estimates": summary.estimates and table_figures(summary.estimates),
+        **_effect_figures(summary),
         "shares": summary.shares,
         "reliability_by_threshold": {each.about: each.error for each in summary.thresholds},
         "repeat": summary.repeat,
         "paths": {"model": request.out, "report": request.report},
         **_likelihood(estimator),
+    }
+
+
+def _effect_figures(summary: FitSummary) -> dict[str, Any]:
+    """Return willingness to pay and elasticities as --json writes them; null without --price."""
+    paid, elasticities = summary.willingness, summary.elasticities
+    return {
+        "willingness_to_pay": paid
+        and {
+            "price": paid.price,
+            "kind": paid.name,
+            "level": paid.level,
+            "converged": paid.believed,
+            "notes": paid.notes,
+            "rows": paid.rows,
+        },
+        "elasticities": elasticities
+        and {
+            "column": elasticities.column,
+            "alternatives": elasticities.alternatives,
+            "table": elasticities.table,
+            "converged": elasticities.believed,
+        },
     }
 
 

@@ -26,6 +26,7 @@ OPTIONS = {
     "C=inf": "--C inf",
     "kind='robust'": "--errors robust",
     "`strict`": "--strict",
+    "Drop them, or pass strict=False.": "Drop them, or leave --strict out.",
     "`class_weight`": "--class-weight",
     "`impute`": "--impute",
     "`matrix`": "--matrix",

@@ -1,6 +1,9 @@
-"""Intercept, centring and scaling as a wrapper: sparse stays sparse, nothing is copied."""
+"""Intercept, centring and scaling as a wrapper: sparse stays sparse, nothing large is copied."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,8 @@ from softunit.errors import InputError
 
 LARGE = 1e24  # size of a column, or one over it, that float32 bears with outliers
 FAR = 30.0  # scaled units between a column and zero beyond which float32 loses too much
+LOST = 1e4  # likewise beyond which float64 does: products less the centre's leave rounding
+COPIED = 2e8  # bytes of a dense design up to which its centred columns are then held
 
 
 class ScaledDesign(Design):
@@ -36,6 +41,12 @@ class ScaledDesign(Design):
     scale : array_like of shape (d,) or None, default None
         s, all positive. Infinity silences a column: its coefficient is held at zero, as befits a
         constant column beside an intercept.
+
+    Notes
+    -----
+    A dense design whose columns are more than 10,000 times their scale away from zero is held a
+    second time, its centre taken off, up to 200 MB: A w - m'w would be mostly rounding. By
+    Sterbenz's lemma these differences are exact in float64.
     """
 
     def __init__(
@@ -65,26 +76,47 @@ class ScaledDesign(Design):
         return self.inner.row_entries
 
     @property
+    def _far(self) -> float:
+        """How many scaled units the centre is away from zero."""
+        return 0.0 if self.centre is None else float(np.abs(self.centre / self.scale).max())
+
+    @cached_property
+    def _close(self) -> Design | None:
+        """The wrapped columns less their centre, where products with them alone are exact."""
+        inner = self.inner
+        if self.centre is None or self._far <= LOST:
+            return None
+        if not isinstance(inner, DenseDesign) or inner.nbytes > COPIED:
+            return None
+        # Silenced columns may be anything: they have no part in a product.
+        out = np.empty_like(inner.array)
+        return DenseDesign(np.subtract(inner.array, self.centre, out=out, casting="same_kind"))
+
+    @property
+    def _held(self) -> Design:
+        return self.inner if self._close is None else self._close
+
+    @property
     def narrowable(self) -> bool:
         """Whether the wrapped design is, and float32 bears how far off and large columns are."""
-        far = 0.0 if self.centre is None else float(np.abs(self.centre / self.scale).max())
         sizes = self.scale[np.isfinite(self.scale)]
         kept = (sizes >= 1 / LARGE).all() and (sizes <= LARGE).all()
-        return bool(self.inner.narrowable and far <= FAR and kept)
+        return bool(self.inner.narrowable and self._far <= FAR and kept)
 
     def narrow(self) -> ScaledDesign:
         """Return the same wrapper around the narrowed design."""
-        return self._around(self.inner.narrow())
+        return self._around(lambda design: design.narrow())
 
     @property
     def core(self) -> Design:
-        """The stored entries of the wrapped design."""
-        return self.inner.core
+        """The stored entries of the wrapped design, or these less their centre."""
+        return self._held.core
 
     def into_core(self, x: Array) -> tuple[Array, Array | None]:
         """Return x / s, and x_0 - m'(x / s)."""
         w = self._unscaled(x)
-        constant = np.zeros(x.shape[1:]) if self.centre is None else -(self.centre @ w)
+        apart = self.centre is not None and self._close is None
+        constant = -(self.centre @ w) if apart else np.zeros(x.shape[1:])
         if self.intercept:
             constant = constant + x[-1]
         w, more = self.inner.into_core(w.astype(x.dtype, copy=False))
@@ -95,7 +127,7 @@ class ScaledDesign(Design):
         out = np.empty((self.shape[1], *g.shape[1:]))
         d = self.inner.shape[1]
         out[:d] = self.inner.from_core(g, total)
-        if self.centre is not None:
+        if self.centre is not None and self._close is None:
             out[:d] -= np.multiply.outer(self.centre, total)
         out[:d] /= self.scale if g.ndim == 1 else self.scale[:, None]
         if self.intercept:
@@ -120,7 +152,7 @@ class ScaledDesign(Design):
         if curvature.centre is None:
             return self.weighted_gram(curvature.weights)
         # What the curvature takes out takes the design's own centre with it.
-        return self._around_gram(curvature.weights, self.inner.rmatvec(curvature.centre), 0.0)
+        return self._around_gram(curvature.weights, self._held.rmatvec(curvature.centre), 0.0)
 
     def _block_rows(self, curvature: BlockRows) -> Matrix:
         if isinstance(self.inner, SparseDesign) and self.centre is None:
@@ -129,22 +161,24 @@ class ScaledDesign(Design):
 
     def weighted_gram(self, weights: Vector, centre: Vector | None = None) -> Matrix:
         """Return (A - 1 c')' diag(p) (A - 1 c') from the wrapped design's."""
-        d, own = self.inner.shape[1], 0.0 if self.centre is None else self.centre
-        shift = None if self.centre is None and centre is None else np.zeros(d) + own
+        d, own = self.inner.shape[1], self.centre if self._close is None else None
+        shift = None if own is None and centre is None else np.zeros(d)
+        if shift is not None and own is not None:
+            shift = shift + own
         if shift is not None and centre is not None:
             shift = shift + np.where(np.isinf(self.scale), 0.0, centre[:d] * self._heard)
         one = 1.0 - centre[d] if self.intercept and centre is not None else 1.0
         return self._around_gram(weights, shift, one)
 
     def _around_gram(self, weights: Vector, shift: Vector | None, one: float) -> Matrix:
-        """Return the Gram of the scaled rows less a shift, with `one` as the intercept column."""
+        """Return the Gram of the held rows less a shift, with `one` as the intercept column."""
         d = self.inner.shape[1]
         out = np.empty((self.shape[1], self.shape[1]))
-        gram = self.inner.weighted_gram(weights, shift)
+        gram = self._held.weighted_gram(weights, shift)
         out[:d, :d] = gram / self.scale / self.scale[:, None]
         if self.intercept:
             total = float(weights.sum())
-            first = self.inner.rmatvec(weights)
+            first = self._held.rmatvec(weights)
             moved = first if shift is None else first - total * shift
             out[d, :d] = out[:d, d] = one * moved / self.scale
             out[d, d] = one * one * total
@@ -161,7 +195,7 @@ class ScaledDesign(Design):
 
     def rows(self, index: slice | npt.NDArray[np.integer]) -> ScaledDesign:
         """Return the same wrapper around some rows."""
-        return self._around(self.inner.rows(index))
+        return self._around(lambda design: design.rows(index))
 
     def gathered(self, index: npt.NDArray[np.integer]) -> Design:
         """Return a copy of some rows, centred and scaled if they are dense."""
@@ -180,10 +214,11 @@ class ScaledDesign(Design):
         intercept = self.intercept and len(kept) < len(index)
         return ScaledDesign(inner, intercept=intercept, centre=centre, scale=self.scale[kept])
 
-    def _around(self, inner: Design) -> ScaledDesign:
-        part = object.__new__(ScaledDesign)
+    def _around(self, part_of: Callable[[Design], Design]) -> ScaledDesign:
+        part, inner = object.__new__(ScaledDesign), part_of(self.inner)
         part.inner, part.intercept = inner, self.intercept
         part.centre, part.scale = self.centre, self.scale
+        part._close = None if self._close is None else part_of(self._close)
         part.shape, part.dtype = (inner.shape[0], self.shape[1]), inner.dtype
         return part
 
@@ -191,8 +226,8 @@ class ScaledDesign(Design):
         """Return the scaled columns as a dense float64 copy, (n, d)."""
         out = np.empty(self.shape)
         d = self.inner.shape[1]
-        a = self.inner.toarray()
-        np.divide(a if self.centre is None else a - self.centre, self.scale, out=out[:, :d])
+        a, centre = self._held.toarray(), self.centre if self._close is None else None
+        np.divide(a if centre is None else a - centre, self.scale, out=out[:, :d])
         if self.intercept:
             out[:, d] = 1.0
         return out
@@ -224,8 +259,8 @@ class ScaledDesign(Design):
     def abs_matvec(self, x: Array) -> Array:
         """Return |A| (x/s) + |m|'(x/s) + x_0 for x >= 0: each term of `matvec` by its size."""
         w = self._unscaled(x)
-        out = self.inner.abs_matvec(w)
-        if self.centre is not None:
+        out = self._held.abs_matvec(w)
+        if self.centre is not None and self._close is None:
             out = out + np.abs(self.centre) @ w
         return out + x[-1] if self.intercept else out
 

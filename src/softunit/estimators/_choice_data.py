@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softunit._checks import check_vector, check_weights, near_names
+from softunit._checks import check_vector, check_weights, counted
 from softunit._groups import Groups
 from softunit._typing import Array, Vector
 from softunit.errors import InputError, SoftunitWarning, warn
+from softunit.estimators._choice_labels import set_labels, shown
 
 SUM_TOL = 1e-6  # by which shares may miss one
 
@@ -46,7 +47,10 @@ class Available:
         rows = None if available is None else _mask(available, n)
         if offset is None:
             return cls(rows, None)
-        added = np.asarray(offset, dtype=np.float64)
+        try:
+            added = np.asarray(offset, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the offset must hold numbers; {error}.") from error
         out = np.zeros(n, dtype=bool) if added.shape != (n,) else np.isneginf(added)
         if not out.any():
             return cls(rows, check_vector("the offset", added, n, rows="X"))
@@ -134,96 +138,46 @@ def choice_sets(
     return whole if keep is None else _subset(whole, np.flatnonzero(keep))
 
 
-def set_labels(groups: Any, n: int) -> Array:
-    """Return the set of each row, (n,).
+def choices_made(
+    y: Any, labels: Array, sets: Groups, available: Mask | None, sample_weight: Any
+) -> Vector:
+    """Return the weighted choices of each row, (n,), checked as for a fit; sets may be of any kind.
 
     Raises
     ------
     InputError
-        If there is not one for each row.
+        As `choice_sets`, and if there is no choice at all.
     """
-    if groups is None:
-        raise InputError("`groups` must say which choice set each row belongs to; got None.")
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise InputError(
-            f"`groups` has shape {labels.shape}, but X has {n} rows: each row needs the label of"
-            f" its choice set, shape ({n},)."
-        )
-    return labels
-
-
-def alternative_codes(alternatives: Any, n: int) -> tuple[Array, npt.NDArray[np.int32]]:
-    """Return the names of the alternatives in sorted order, and the number of each row's.
-
-    Raises
-    ------
-    InputError
-        If there is not one name for each row, one is missing, or names cannot be compared.
-    """
-    names = np.asarray(alternatives)
-    if names.shape != (n,):
-        raise InputError(
-            f"`alternatives` has shape {names.shape}, but X has {n} rows: each row needs the name"
-            f" of its alternative, shape ({n},)."
-        )
-    missing = (
-        [i for i, name in enumerate(names.tolist()) if name is None or name != name]
-        if (names.dtype.kind in "fO")
-        else []
-    )
-    if missing:
-        raise InputError(
-            f"`alternatives` holds no name in {len(missing)} of {n} rows, first in row"
-            f" {missing[0]}."
-        )
-    try:
-        known, codes = np.unique(names, return_inverse=True)
-    except TypeError as error:
-        raise InputError(f"`alternatives` must hold names of one type; {error}.") from error
-    return known, codes.ravel().astype(np.int32)
-
-
-def known_codes(alternatives: Any, known: Array, n: int) -> npt.NDArray[np.int32]:
-    """Return the number of each row's alternative among those of a fitted model.
-
-    Raises
-    ------
-    InputError
-        As `alternative_codes`, and if a name is unknown (near names are given).
-    """
-    names, codes = alternative_codes(alternatives, n)
-    place = {name: i for i, name in enumerate(known.tolist())}
-    for i, name in enumerate(names.tolist()):
-        if name not in place:
-            row = int(np.flatnonzero(codes == i)[0])
-            hint = near_names(str(name), map(str, place))
-            raise InputError(
-                f"alternative {name!r} in row {row} is not among those of the fit.{hint} They are"
-                f" {', '.join(map(repr, place))}."
-            )
-    return np.array([place[name] for name in names.tolist()], dtype=np.int32)[codes]
-
-
-def shown(labels: Array, row: Any) -> str:
-    """Return one label as its user would write it."""
-    return repr(labels[row : row + 1].tolist()[0])
+    target = _target(y, len(labels))
+    _check_chosen(target, available, labels)
+    target = _shares(target, sets, labels)
+    if sample_weight is not None:
+        target = target * _set_weights(sample_weight, sets, labels)
+    if not target.any():
+        raise InputError("y holds no choice: all entries are zero, or of weight zero.")
+    return target
 
 
 def _mask(available: Any, n: int) -> Mask:
     mask = np.asarray(available)
     if mask.shape != (n,):
         raise InputError(
-            f"`available` has shape {mask.shape}, but X has {n} rows: it must be ({n},)."
+            f"`available` has shape {mask.shape}, but X has {counted(n, 'row')}: it must be ({n},)."
         )
     if mask.dtype.kind != "b":
-        with np.errstate(invalid="ignore"):
-            bad = np.flatnonzero(~((mask == 0) | (mask == 1)))
+        numbers = mask.dtype.kind in "iuf"
+        good = (mask == 0) | (mask == 1) if numbers else [_is_flag(v) for v in mask.tolist()]
+        bad = np.flatnonzero(~np.asarray(good, dtype=bool))
         if len(bad):
             raise InputError(
                 f"`available` must hold true and false; row {bad[0]} holds {shown(mask, bad[0])}."
             )
     return np.asarray(mask, dtype=bool)
+
+
+def _is_flag(value: Any) -> bool:
+    """Return whether an entry is true or false; pandas.NA is neither."""
+    return isinstance(value, (bool, int, float)) and value in (0, 1)
 
 
 def _target(y: Any, n: int) -> Vector:
@@ -233,8 +187,8 @@ def _target(y: Any, n: int) -> Vector:
     low = np.flatnonzero(target < 0)
     if len(low):
         raise InputError(
-            f"the target y holds {len(low)} negative entries; the first is {target[low[0]]:g} in"
-            f" row {low[0]}. Choices, counts and shares are >= 0."
+            f"the target y holds {counted(len(low), 'negative entry', 'negative entries')}; the"
+            f" first is {target[low[0]]:g} in row {low[0]}. Choices, counts and shares are >= 0."
         )
     return target
 
@@ -244,9 +198,10 @@ def _check_chosen(target: Vector, available: Mask | None, labels: Array) -> None
     if len(bad):
         row = int(bad[0])
         raise InputError(
-            f"{len(bad)} chosen alternatives are not available; the first is row {row}, chosen"
-            f" {target[row]:g} times in set {shown(labels, row)}. Correct `available`,"
-            " the offset or y."
+            f"{counted(len(bad), 'chosen alternative')} {'is' if len(bad) == 1 else 'are'} not"
+            f" available; the first is row {row}, chosen {target[row]:g}"
+            f" {'time' if target[row] == 1 else 'times'} in set {shown(labels, row)}. Correct"
+            " `available`, the offset or y."
         )
 
 
@@ -258,12 +213,12 @@ def _set_weights(sample_weight: Any, sets: Groups, labels: Array) -> Vector:
             f"the weights have shape ({sets.count},), one for each set: repeat the weight of a set"
             f" on each of its rows, shape ({n},), so that their order cannot be mistaken."
         )
-    weights = check_weights(given, n)
+    weights = check_weights(given, n, rows="X")
     differ = np.flatnonzero(sets.largest(weights) != -sets.largest(-weights))
     if len(differ):
         row = int(sets.first_rows[differ].min())
         raise InputError(
-            f"the weights differ within {len(differ)} sets; the first is set"
+            f"the weights differ within {counted(len(differ), 'set')}; the first is set"
             f" {shown(labels, row)}, which begins in row {row}. A set has one weight, the same"
             " on each of its rows."
         )
@@ -281,8 +236,9 @@ def _shares(target: Vector, sets: Groups, labels: Array) -> Vector:
         row = int(first.min())
         total = sums[off[int(first.argmin())]]
         raise InputError(
-            f"y holds shares, which must sum to one in each set; {len(off)} of {sets.count} sets do"
-            f" not, the first is set {shown(labels, row)}, which begins in row {row}, with sum"
+            f"y holds shares, which must sum to one in each set; {len(off)} of"
+            f" {counted(sets.count, 'set')} {'does' if len(off) == 1 else 'do'} not, the first is"
+            f" set {shown(labels, row)}, which begins in row {row}, with sum"
             f" {total:.6g}. Divide them by their sum; `sample_weight` says how much a set counts."
         )
     return np.asarray(target / sets.spread(np.where(sums > 0, sums, 1.0)))
@@ -314,7 +270,9 @@ def _left_out(empty: Mask, single: Mask, sets: Groups, labels: Array, *, refused
             row = int(sets.first_rows[found].min())
             parts.append(f"{len(found)} {what} (the first is set {shown(labels, row)}, row {row})")
     number = int((empty | single).sum())
-    said = f"{number} of {sets.count} choice sets teach nothing: {', '.join(parts)}"
+    verb = "teaches" if number == 1 else "teach"
+    of = counted(sets.count, "choice set")
+    said = f"{number} of {of} {verb} nothing: {', '.join(parts)}"
     if number == sets.count:
         return f"{said}. No set is left to fit."
     return f"{said}. {'Drop them, or pass strict=False.' if refused else 'They are left out.'}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,7 +16,8 @@ from softunit._progress import Tick
 from softunit._typing import Array, Vector
 from softunit.certificate import Certificate, at_optimum, certify
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning, warn
-from softunit.estimators._choice_data import ChoiceSets, alternative_codes
+from softunit.estimators._choice_data import ChoiceSets
+from softunit.estimators._choice_labels import alternative_codes
 from softunit.estimators._choice_nulls import equal_shares, log_likelihood
 from softunit.estimators._choice_problem import (
     Constants,
@@ -87,8 +87,9 @@ class ChoiceFit:
     problem : Problem
         In scaled columns.
     sets : ChoiceSets
-    outcomes : callable or None
-        () -> the alternative of each row, where it is known.
+    constants : Constants or None
+    codes : ndarray of int or None
+        The number of each row's alternative, where it is known.
     solution : Solution
         In the input's columns.
     certificate : Certificate
@@ -102,7 +103,8 @@ class ChoiceFit:
 
     problem: Problem
     sets: ChoiceSets
-    outcomes: Callable[[], Array] | None = None
+    constants: Constants | None = None
+    codes: npt.NDArray[np.int32] | None = None
     solution: Solution = field(init=False)
     certificate: Certificate = field(init=False)
     log_likelihood: float = field(init=False, default=math.nan)
@@ -133,8 +135,7 @@ class ChoiceFit:
         if not math.isfinite(ridge):
             raise InputError(f"C = {C} is too small: 1 / C overflows.")
         design = choice_design(x, constants, codes)
-        named = None if constants is None else lambda: constants.names[codes]
-        return cls(choice_problem(design, sets, ridge=ridge, free=free), sets, named)
+        return cls(choice_problem(design, sets, ridge=ridge, free=free), sets, constants, codes)
 
     @property
     def mass(self) -> float:
@@ -213,14 +214,39 @@ class ChoiceFit:
             self.problem,
             x,
             names=names,
-            outcomes=None if self.outcomes is None else self.outcomes().tolist(),
+            outcomes=self._alternatives(),
             certificate=self.certificate,
+            hint=self._never_chosen(),
         )
         if found.separation is not None:
             self.separated = found.sentence
             self.solution = dataclasses.replace(self.solution, status=Status.SEPARABLE)
         elif not found.checked:
             self.open = found.sentence
+
+    def _alternatives(self) -> list[Any] | None:
+        """Return the name of each row's alternative, where it is known."""
+        if self.constants is None or self.codes is None:
+            return None
+        named: list[Any] = self.constants.names[self.codes].tolist()
+        return named
+
+    def _never_chosen(self) -> Vector | None:
+        """Return the direction in which alternatives grow that are always chosen, others shrink.
+
+        Others are those never chosen; None where the constants of the alternatives are not known.
+        """
+        if self.constants is None or self.codes is None:
+            return None
+        sets, count = self.sets, len(self.constants.names)
+        own = sets.target if sets.weights is None else sets.weights * sets.target
+        weight = sets.groups.spread(sets.totals)
+        made = np.bincount(self.codes, weights=own, minlength=count)
+        offered = np.bincount(self.codes, weights=weight, minlength=count)
+        sign = (made == offered).astype(np.float64) - (made == 0)
+        sign[offered == 0] = 0.0
+        constants = np.delete(sign - sign[self.constants.reference], self.constants.reference)
+        return np.concatenate([np.zeros(self.problem.design.shape[1] - len(constants)), constants])
 
     def warn(self) -> None:
         """Warn of whatever a user would want to know before the coefficients are used."""

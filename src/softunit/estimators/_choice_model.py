@@ -12,14 +12,16 @@ from softunit.errors import InputError
 from softunit.estimators._choice_data import ChoiceSets, choice_sets
 from softunit.estimators._choice_fit import ChoiceFit
 from softunit.estimators._choice_prediction import ChoicePrediction
+from softunit.estimators._own_data import OwnData
 from softunit.inference import Inference
 from softunit.solution import Solution
 
 
-class ChoiceModel(ChoicePrediction, BaseEstimator):
+class ChoiceModel(OwnData, ChoicePrediction, BaseEstimator):
     """Inference and certificates for fitted coefficients."""
 
     C: float
+    own_data = ("_own", "_inference")
     solution_: Solution
     _separated: str
     _own: ChoiceFit | None
@@ -98,10 +100,6 @@ class ChoiceModel(ChoicePrediction, BaseEstimator):
     ) -> ChoiceSets:
         known = {name: self._named(value, X) for name, value in more.items()}
         return choice_sets(self._named(y, X), self._named(groups, X), n, strict=strict, **known)
-
-    def __getstate__(self) -> Any:
-        """Return the state without the data of the fit."""
-        return {**super().__getstate__(), "_own": None, "_inference": None}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -8,24 +8,19 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from softunit._checks import near_names
+from softunit._checks import counted, near_names
 from softunit._groups import Groups
 from softunit._typing import Array, Vector
 from softunit.designs import as_design
 from softunit.errors import InputError
-from softunit.estimators._choice_data import (
-    Available,
-    choice_sets,
-    known_codes,
-    set_labels,
-    shown,
-)
+from softunit.estimators._choice_data import Available, choice_sets, choices_made
 from softunit.estimators._choice_effects import (
     Elasticities,
     WillingnessToPay,
     elasticities_of,
     willingness,
 )
+from softunit.estimators._choice_labels import alternative_codes, known_codes, set_labels, shown
 from softunit.estimators._choice_problem import Constants
 from softunit.estimators._data import checked_x
 from softunit.estimators._formulas import Columns
@@ -168,19 +163,37 @@ class ChoicePrediction(InferenceMethods):
         z = z if sets.offset is None else z + sets.offset
         return -GroupedSoftmax(sets.groups).value(z, sets.target, sets.weights)
 
-    def score(self, X: Any, y: Any, groups: Any, *, alternatives: Any = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: Any,
+        groups: Any,
+        *,
+        alternatives: Any = None,
+        available: Any = None,
+        sample_weight: Any = None,
+        offset: Any = None,
+    ) -> float:
         """Return the share of all choices that fall on the most probable row of their set.
 
         Parameters
         ----------
-        X, y, groups, alternatives
-            As in `fit`.
+        X, y, groups, alternatives, available, sample_weight, offset
+            As in `fit`; sets without a choice count nothing.
+
+        Raises
+        ------
+        InputError
+            As `predict_proba`, and if y or the weights are wrong, or y holds no choice.
         """
-        chosen = self.predict(X, groups, alternatives=alternatives)
-        target = np.asarray(self._named(y, X), dtype=np.float64)
-        if target.shape != chosen.shape:
-            raise InputError(f"y has shape {target.shape}, but X has {len(chosen)} rows.")
-        return float(target[chosen].sum() / target.sum())
+        chosen = self.predict(
+            X, groups, alternatives=alternatives, available=available, offset=offset
+        )
+        labels = set_labels(self._named(groups, X), len(chosen))
+        usable = Available.of(self._named(available, X), self._named(offset, X), len(chosen))
+        weights = self._named(sample_weight, X)
+        made = choices_made(self._named(y, X), labels, Groups(labels), usable.rows, weights)
+        return float(made[chosen].sum() / made.sum())
 
     def elasticities(
         self,
@@ -197,7 +210,8 @@ class ChoicePrediction(InferenceMethods):
         Parameters
         ----------
         X, groups, alternatives, available, offset
-            As in `predict_proba`; with alternatives there is a table of averages too.
+            As in `predict_proba`; with alternatives there is a table of averages too, also where
+            the fit was told none.
         column : int or str
             Of the model's matrix; where a quantity stands in several of them, as in interactions,
             each tells its part only.
@@ -216,16 +230,20 @@ class ChoicePrediction(InferenceMethods):
         unit[j] = self.coef_[j]
         sets = Groups(set_labels(self._named(groups, X), len(p)))
         change = as_design(x).matvec(unit)
-        known = getattr(self, "alternatives_", None)
-        if alternatives is None or known is None:
-            return elasticities_of(p, change, sets)
-        codes = known_codes(self._named(alternatives, X), known, len(p))
-        return elasticities_of(p, change, sets, known, codes)
+        of = self.names_[j]
+        if alternatives is None:
+            return elasticities_of(p, change, sets, of)
+        told, known = self._named(alternatives, X), getattr(self, "alternatives_", None)
+        if known is None:
+            return elasticities_of(p, change, sets, of, alternative_codes(told, len(p)))
+        return elasticities_of(p, change, sets, of, (known, known_codes(told, known, len(p))))
 
     def willingness_to_pay(
         self, price: int | str, kind: ErrorKind = "classical", clusters: Any = None
     ) -> WillingnessToPay:
         """Return how much of the price makes up for one unit of each other column.
+
+        Where the coefficients are no optimum, it says so, and shows no intervals.
 
         Parameters
         ----------
@@ -242,7 +260,10 @@ class ChoicePrediction(InferenceMethods):
             If there is no such column, or its coefficient is zero.
         """
         j = self._position(price, len(self.names_))
-        return willingness(self.names_, j, self.coef_, self.covariance(kind, clusters))
+        found = self.inference()
+        return willingness(
+            self.names_, j, self.coef_, found.covariance(kind, clusters), found.problem_with_fit
+        )
 
     @property
     def _n_constants(self) -> int:
@@ -252,7 +273,7 @@ class ChoicePrediction(InferenceMethods):
         names = self.names_[:count]
         if isinstance(column, (int, np.integer)) and not isinstance(column, bool):
             if not -count <= column < count:
-                raise InputError(f"there is no column {column}: there are {count}.")
+                raise InputError(f"there is no column {column}: the columns are 0 to {count - 1}.")
             return int(column) % count
         if column not in names:
             hint = near_names(str(column), names)
@@ -296,7 +317,7 @@ def _probabilities(z: Vector, sets: Groups, usable: Available, labels: Array) ->
     if len(none):
         row = int(sets.first_rows[none].min())
         raise InputError(
-            f"no row is available in {len(none)} sets; the first is set {shown(labels, row)},"
-            f" which begins in row {row}."
+            f"no row is available in {counted(len(none), 'set')}; the first is set"
+            f" {shown(labels, row)}, which begins in row {row}."
         )
     return sets.softmax(np.where(usable.rows, z, -np.inf))

@@ -23,8 +23,8 @@ SHARES = (
     " need only that the mean shares are right (Papke and Wooldridge 1996)."
 )
 WEIGHTED = (
-    "The fit carries class weights, so that its likelihood is not that of the data: classical"
-    " errors do not hold. Take robust ones."
+    "The fit carries class weights. They are no frequencies: its likelihood is not that of the"
+    " data, and classical errors do not hold. Take robust ones."
 )
 
 

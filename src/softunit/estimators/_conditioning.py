@@ -37,7 +37,7 @@ def conditioned(
     bad = np.flatnonzero(~(moment * design.shape[0] < LARGEST))
     if len(bad):
         raise InputError(
-            f"column {bad[0]} of A is so large that its squares overflow float64; divide it by its"
+            f"column {bad[0]} is so large that its squares overflow float64; divide it by its"
             " largest entry."
         )
     silent = np.flatnonzero(variance + mean**2 < SMALLEST)
@@ -45,7 +45,7 @@ def conditioned(
         lost = silent[design.abs_rmatvec(np.ones(design.shape[0]))[silent] > 0]
         if len(lost):
             raise InputError(
-                f"column {lost[0]} of A is so small that its squares underflow float64; divide it"
+                f"column {lost[0]} is so small that its squares underflow float64; divide it"
                 " by its largest entry."
             )
     scale = np.sqrt(moment + ridge)

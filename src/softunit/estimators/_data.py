@@ -25,8 +25,10 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
     Raises
     ------
     InputError
-        If it holds NaN or infinity: the column by name, how many, the first row.
+        If it holds NaN or infinity: the column by name, how many, the first row; if two columns
+        have one name, or one holds words.
     """
+    _check_names_once(x)
     try:
         checked = validate_data(
             estimator,
@@ -43,8 +45,22 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
     return checked
 
 
+def _check_names_once(x: Any) -> None:
+    """Raise `InputError` where two columns of a frame have the same name."""
+    names = [] if isinstance(x, np.ndarray) else list(getattr(x, "columns", ()))
+    seen: dict[Any, int] = {}
+    for j, name in enumerate(names):
+        if seen.setdefault(name, j) != j:
+            raise InputError(
+                f"two columns of X have the name {name!r}, columns {seen[name]} and {j}: rename or"
+                " drop one."
+            )
+
+
 def _blame_column(x: Any, error: Exception) -> None:
-    """Name the first column of a frame that does not hold numbers, if that is what went wrong."""
+    """Name the first column that does not hold numbers, if that is what went wrong."""
+    if not hasattr(x, "columns"):
+        _blame_entry(x, error)
     for name in getattr(x, "columns", ()):
         try:
             np.asarray(x[name], dtype=np.float64)
@@ -54,6 +70,31 @@ def _blame_column(x: Any, error: Exception) -> None:
                 f"column {name!r} of X does not hold numbers (its type is {kind}): encode or drop"
                 " it. The command line encodes text columns by itself."
             ) from error
+
+
+def _blame_entry(x: Any, error: Exception) -> None:
+    """Name the first entry of an array or list that is no number, if there is one."""
+    try:
+        cells = np.asarray(x, dtype=object)
+    except ValueError:  # rows of different length
+        return
+    if cells.ndim != 2 or not isinstance(error, ValueError):
+        return
+    for j, column in enumerate(cells.T):
+        for i, cell in enumerate(column.tolist()):
+            if isinstance(cell, (str, bytes)) and not _is_number(cell):
+                raise InputError(
+                    f"column {j} of X holds {cell!r} in row {i}, which is no number: encode or drop"
+                    " it. The command line encodes text columns by itself."
+                ) from error
+
+
+def _is_number(cell: str | bytes) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from softunit._checks import near_names
 from softunit._groups import Groups
 from softunit._typing import Array
 from softunit.errors import InputError, MissingExtraError, SoftunitWarning, warn
-from softunit.estimators._choice_data import set_labels
+from softunit.estimators._choice_labels import set_labels
+from softunit.estimators._formula_faults import blame, check_names, unreadable
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,12 @@ class Columns:
         Raises
         ------
         InputError
-            If a column is missing (near names are given), or holds nothing in some row.
+            If a column is missing (near names are given), holds nothing in some row, or a level
+            that was not in the data of the fit.
         """
         if not hasattr(data, "columns") or list(map(str, data.columns)) == list(self.names):
             return data
-        _check_present(self.spec.required_variables, data, self.formula)
+        check_names(self.spec.required_variables, data, self.formula)
         return _matrix(self.spec, data).iloc[:, list(self.kept)]
 
     def named(self, value: Any, data: Any) -> Any:
@@ -135,21 +138,11 @@ def _parsed(formula: str, data: Any) -> Any:
     try:
         parsed = formulaic.Formula(formula)
     except Exception as error:  # a parser of its own, with errors of many types
-        raise InputError(f"the formula {formula!r} cannot be read: {error}") from error
+        raise InputError(unreadable(formula, str(error))) from error
     if isinstance(parsed, formulaic.formula.StructuredFormula) and not hasattr(parsed, "rhs"):
         raise InputError(f"the formula {formula!r} has several parts; one right-hand side is read.")
-    _check_present(parsed.required_variables, data, formula)
+    check_names(parsed.required_variables, data, formula)
     return parsed
-
-
-def _check_present(needed: Any, data: Any, formula: str) -> None:
-    known = [str(name) for name in data.columns]
-    missing = sorted(str(name) for name in needed if str(name) not in known)
-    if missing:
-        raise InputError(
-            f"the formula {formula!r} names {missing[0]!r}, but the data have no such"
-            f" column.{near_names(missing[0], known)} They have {', '.join(known)}."
-        )
 
 
 def _left(parsed: Any) -> str:
@@ -170,10 +163,17 @@ def _spec_of(terms: list[Any]) -> Any:
 
 
 def _matrix(spec: Any, data: Any) -> Any:
+    """Return the columns of a table.
+
+    1. A level that the coding does not have would become zeros, that is the reference: refused.
+    2. Logarithms of zero and the like are refused afterwards, with column and row.
+    """
     try:
-        return spec.get_model_matrix(data)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):  # 2.
+            warnings.simplefilter("error", _formulaic().errors.DataMismatchWarning)  # 1.
+            return spec.get_model_matrix(data)
     except Exception as error:  # user expressions raise what they like
-        raise InputError(f"the columns of the formula cannot be made: {error}") from error
+        raise InputError(blame(spec, data, error)) from error
 
 
 def _with_constants(terms: list[Any], data: Any, sets: Groups) -> tuple[list[Any], list[str]]:

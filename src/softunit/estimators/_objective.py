@@ -177,7 +177,9 @@ def without_gauge(problem: Problem, x: Array) -> Array:
         nearer = np.where(np.abs(mean - low) <= np.abs(mean - high), low, high)
         x[held] -= np.where(low * high < 0, nearer, 0.0)[:, None]
     if design.intercept:  # 2.
-        x[-1] -= design.to_input(x)[-1].mean()
+        own = design.to_input(x)[-1]
+        # What is rounding stays, so that a point that has been moved already is not moved again.
+        x[-1] -= own.mean() if abs(own.mean()) > 8 * EPS * np.abs(own).max() else 0.0
     return x
 
 

@@ -70,6 +70,13 @@ class Plan:
         return self.strengths is None or math.isinf(self.strengths.differences)
 
     @property
+    def loose(self) -> slice:
+        """The columns of a PRESTO x that carry no l1 penalty; of another x, all that there is."""
+        if self.shared or self.strengths is None or self.strengths == Strengths(0.0, 0.0):
+            return slice(None)
+        return slice(1) if self.strengths.first == 0 else slice(1, None)
+
+    @property
     def free(self) -> bool:
         """Whether no penalty holds some of the coefficients: they may have no optimum."""
         if self.strengths is None:
@@ -162,8 +169,8 @@ class OrdinalFit:
         """Return what the run amounts to: separated, not unique, or an optimum."""
         problem, x, status = self.problem, solution.x, solution.status
         collinear: tuple[str, ...] = ()
-        if self.plan.free and self.plan.shared:
-            x, which = least_norm(problem, x)
+        if self.plan.free:
+            x, which = least_norm(problem, x, self.plan.loose)
             collinear = tuple(str(names[j]) for j in which)
         stalled = status in (Status.ROUNDING, Status.NO_DESCENT)
         effort: Effort = "full" if self.plan.free or stalled else "quick"

@@ -14,15 +14,17 @@ from softunit.estimators._ordinal_fit import OrdinalFit, Plan
 from softunit.estimators._ordinal_prediction import OrdinalPrediction
 from softunit.estimators._ordinal_proof import ordinal_certificate
 from softunit.estimators._ordinal_target import OrderedTarget, known_codes
+from softunit.estimators._own_data import OwnData
 from softunit.inference import Facts, Inference, InferenceMethods
 from softunit.solution import Solution
 
 
-class OrdinalModel(InferenceMethods, OrdinalPrediction, ClassifierMixin, BaseEstimator):
+class OrdinalModel(OwnData, InferenceMethods, OrdinalPrediction, ClassifierMixin, BaseEstimator):
     """Certificates and errors of coefficients and thresholds."""
 
     n_features_in_: int
     solution_: Solution
+    own_data = ("_fit",)
     _fit: OrdinalFit | None
     _separated: str
 
@@ -90,11 +92,6 @@ class OrdinalModel(InferenceMethods, OrdinalPrediction, ClassifierMixin, BaseEst
     def _columns(self) -> list[str]:
         known = getattr(self, "feature_names_in_", None)
         return [f"x{j}" for j in range(self.n_features_in_)] if known is None else list(known)
-
-    def __getstate__(self) -> Any:
-        """Return the state without the data of the fit."""
-        state = super().__getstate__()
-        return {**state, "_fit": None} if "_fit" in state else state
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -155,7 +155,9 @@ def _beside_thresholds(
     return ElasticNet(np.append(each, free)), Ridge(np.append(held, free))
 
 
-def least_norm(problem: Problem, x: Array) -> tuple[Array, npt.NDArray[np.intp]]:
+def least_norm(
+    problem: Problem, x: Array, loose: slice = slice(None)
+) -> tuple[Array, npt.NDArray[np.intp]]:
     """Return the x of least coefficients among those of the same scores, and the columns involved.
 
     Without a penalty, collinear columns leave some combinations of the coefficients open; what
@@ -164,15 +166,16 @@ def least_norm(problem: Problem, x: Array) -> tuple[Array, npt.NDArray[np.intp]]
     Parameters
     ----------
     problem : Problem
-        Of a `ProportionalDesign`, without a penalty.
-    x : ndarray of shape (d + K - 1,)
+        Of a `ProportionalDesign`, or of a `ScaledDesign` with an intercept; without ridge.
+    x : ndarray of shape (d + K - 1,) or (d + 1, K - 1)
+    loose : slice, default all
+        The columns of x that carry no l1 penalty; only they move.
     """
     design = problem.design
-    assert isinstance(design, ProportionalDesign)
-    inner = design.inner
+    inner = design.inner if isinstance(design, ProportionalDesign) else design
     assert isinstance(inner, ScaledDesign)
     # Constant columns are silenced: they have no coefficient but zero.
-    d, constant = inner.shape[1], np.flatnonzero(np.isinf(inner.scale))
+    d, constant = len(inner.scale), np.flatnonzero(np.isinf(inner.scale))
     if problem.size > FORM_LIMIT or clearly_independent(problem):
         return x, constant
     null = Metric.of(problem).null
@@ -182,7 +185,9 @@ def least_norm(problem: Problem, x: Array) -> tuple[Array, npt.NDArray[np.intp]]
         return x, constant
     moved = np.stack([design.to_input(v) for v in null.T], axis=1)
     at = design.to_input(x)
-    along = np.linalg.lstsq(moved[:d], at[:d])[0]
-    sizes = np.abs(moved[:d]).max(axis=1)
+    at[..., loose] -= moved @ np.linalg.lstsq(moved[:d], at[..., loose][:d])[0]
+    # Judged in scaled columns: those of small units count like others.
+    sizes = np.abs(null[:d] / np.abs(null).max(axis=0)).max(axis=1)
+    sizes[constant] = 0.0
     involved = np.flatnonzero(sizes > HEARD * sizes.max())
-    return design.from_input(at - moved @ along), np.union1d(constant, involved)
+    return design.from_input(at), np.union1d(constant, involved)

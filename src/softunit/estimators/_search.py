@@ -15,6 +15,7 @@ from softunit.certificate import at_optimum, certify
 from softunit.estimators._folds import Split
 from softunit.estimators._objective import Bases, End, Settings
 from softunit.estimators._scoring import Judge
+from softunit.estimators._sparsity import next_minimum
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solution import Record, Solution, Status
@@ -126,7 +127,8 @@ class PathSearch:
     """Fits and scores of every C on every fold.
 
     1. For each share of l1 in turn C ascends, as strong penalties are easy and near zero; all
-    folds are done with one C before the next.  2. Each fit begins where moves so far lead.  3. The
+    folds are done with one C before the next.  2. Each fit begins where moves so far lead, with l1
+    where the last one ended and without the columns that the strong rule leaves out.  3. The
     held-out rows are scored.  4. A C counts once all its folds are scored, so that an interrupt
     leaves a whole answer; among equals the smallest C wins, and then the first share of l1.
 
@@ -192,9 +194,9 @@ class PathSearch:
                 if len(self.bases.ratios) > 1:
                     where += f", l1_ratio {share:g}"
                 done = (row * len(order) + place) * len(folds) + number
-                fold.problem = self.bases.penalised(fold.problem, C, share)
+                before, fold.problem = fold.problem, self.bases.penalised(fold.problem, C, share)
                 start = fold.predicted(folds[0] if number else None, ratio)  # 2.
-                end = self._fit(fold.problem, start, where, done)
+                end = self._fit(fold.problem, start, before, (where, done))
                 self.n_iter[number, row, index] = end.n_iter
                 fold.advance(self._examined(fold.problem, end, C, number + 1))
                 scores[number] = self._score(fold, C, share)  # 3.
@@ -234,11 +236,13 @@ class PathSearch:
             )
         ]
 
-    def _fit(self, problem: Problem, start: Array, where: str, done: int) -> Solution:
+    def _fit(
+        self, problem: Problem, start: Array, before: Problem, place: tuple[str, int]
+    ) -> Solution:
         def tick(record: Record, point: Point) -> None:
-            self.watch(record, where, done)
+            self.watch(record, *place)
 
-        return self.settings.minimize(problem, start, tick)
+        return next_minimum(self.settings, problem, start, before, tick).solution
 
     def _examined(self, problem: Problem, solution: Solution, C: float, number: int) -> Array:
         """Return the point to keep of a run, and note what is wrong with it."""

@@ -28,7 +28,7 @@ from softunit.estimators._sparsity import all_zero_sentence
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import Interrupt
 from softunit.separation import unidentified
-from softunit.separation.words import NAMED
+from softunit.separation.words import NAMED, listed
 from softunit.solution import Solution, Status
 from softunit.solvers import Solver
 
@@ -36,6 +36,12 @@ NOT_UNIQUE = (
     "the optimum is not unique where C is infinite: {which}, so that some directions of the"
     " coefficients change no score. The coefficients of least norm are returned; use a finite C, or"
     " drop columns."
+)
+WEIGHTLESS = (
+    "No row, or none of positive weight, belongs to it, so that its intercept falls without bound"
+    " (no penalty is on intercepts) and no optimum exists. The coefficients returned are where the"
+    " run stopped: its probability is nearly zero everywhere. Leave the rows or the column of the"
+    " class out, or give it weight."
 )
 COLLINEAR = "columns of X are collinear (or constant)"
 
@@ -112,6 +118,9 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
         free = math.isinf(self._strength)
         names = column_names(self)
         end = End.of(problem, solution, classes, free=free, tol=self.tol, names=names)
+        weightless = "" if end.separation else self._weightless(problem, classes)
+        if weightless:
+            end = dataclasses.replace(end, status=Status.SEPARABLE, separation=weightless)
         x, status = end.x, end.status
         self._separated = end.separation
         for name, value in self._fitted(problem, x, dtype, classes).items():
@@ -129,6 +138,18 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
         self._warn(problem, end, others)
         if problem.lasso is not None and not self.coef_.any():
             warn(all_zero_sentence(problem, x, self._strength), AllZeroWarning)
+
+    def _weightless(self, problem: Problem, classes: ClassTarget) -> str:
+        """Return a sentence on classes without weight, which no penalty on an intercept holds."""
+        if not self.fit_intercept:
+            return ""  # a penalty holds all coefficients there are
+        weighed = ClassTarget(classes.classes, problem.target).class_totals(problem.weights)
+        found = classes.classes[weighed == 0].tolist()
+        if not found:
+            return ""
+        told = listed([*map(repr, found)])
+        some = "a class" if len(found) == 1 else "classes"
+        return f"{some} without weight: {told}. {WEIGHTLESS}"
 
     def _warn(self, problem: Problem, end: End, others: str) -> None:
         """Warn of whatever a user would want to know before the coefficients are used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from softunit._checks import check_positive
 from softunit._typing import Array, Vector
 from softunit.designs import DenseDesign, ScaledDesign
 from softunit.errors import InputError
-from softunit.estimators._objective import Bases
+from softunit.estimators._objective import Bases, Settings, without_gauge
 from softunit.point import Point
 from softunit.problem import Problem
-from softunit.run import minimize
+from softunit.run import Callback, minimize
+from softunit.solution import Solution
 from softunit.solvers import SOLVERS, Newton
+from softunit.sparse_path import Screened, screened_minimum
 
 SPAN = 1e4  # of the values of C that are tried where none are given
 BELOW = 1 - 1e-9  # of the first: all is zero there whatever rounding does
@@ -200,3 +203,28 @@ def all_zero_sentence(problem: Problem, x: Array, C: float) -> str:
     if share <= 0:
         return f"{said} No column tells the classes apart, so that no C lets one in."
     return f"{said} The first one enters at C = {C / share:.6g} (see l1_min_c)."
+
+
+def next_minimum(
+    settings: Settings, problem: Problem, x: Array, before: Problem | None, callback: Callback
+) -> Screened:
+    """Return the minimum of the next problem of a path.
+
+    With l1 the columns that would stay at zero are left out, and the point is `without_gauge`.
+
+    Parameters
+    ----------
+    settings : Settings
+    problem : Problem
+    x : ndarray of shape (d,) or (d, K)
+        Where to begin; with l1 the optimum of `before`.
+    before : Problem or None
+        With another penalty; None at the beginning of a path.
+    callback : callable
+    """
+
+    def fit(part: Problem, start: Array, most: int) -> Solution:
+        found = replace(settings, max_iter=most).minimize(part, start, callback)
+        return found if part.lasso is None else replace(found, x=without_gauge(part, found.x))
+
+    return screened_minimum(problem, x, before, fit, settings.max_iter)

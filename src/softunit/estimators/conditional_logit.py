@@ -20,6 +20,12 @@ from softunit.run import Interrupt, check_interrupt
 from softunit.solvers import Solver
 from softunit.solvers.auto import check_solver
 
+NO_ALTERNATIVES = (
+    "`reference` is {!r}, but `fit` was told no alternatives, so there are no constants: pass"
+    " `alternatives`, the name of each row's, or leave `reference` at None. In a formula write"
+    " C(mode, contr.treatment(base='car'))."
+)
+
 
 class ConditionalLogit(ChoiceModel):
     """McFadden's conditional logit: choices among sets of alternatives, by their attributes.
@@ -50,7 +56,8 @@ class ConditionalLogit(ChoiceModel):
         Whether each alternative but the reference has a constant, where `fit` is told the
         alternatives.
     reference : object, default None
-        The alternative without a constant; None takes the first in sorted order.
+        The alternative without a constant; None takes the first in sorted order. Refused where
+        `fit` is told no alternatives.
     strict : bool, default False
         Whether sets that teach nothing, without a choice or with one alternative, are refused; else
         they are left out, counted, with a warning.
@@ -258,6 +265,8 @@ class ConditionalLogit(ChoiceModel):
         x = checked_x(self, X if self._columns is None else self._columns.of(X), reset=True)
         sets = self._sets(X, y, groups, x.shape[0], strict=bool(self.strict), **more)
         named = self._named(alternatives, X)
+        if named is None and self.reference is not None:
+            raise InputError(NO_ALTERNATIVES.format(self.reference))
         told = None if named is None else chosen_constants(named, self.reference, x.shape[0])
         for name in ("alternatives_", "constants_", "constants_log_likelihood_"):
             self.__dict__.pop(name, None)

@@ -97,9 +97,9 @@ class OrdinalClassifier(OrdinalModel):
     -----
     Sources: P. McCullagh (1980), "Regression models for ordinal data"; G. Faletto and J. Bien
     (2023), "Predicting rare events by shrinking towards proportional odds". Derivations:
-    docs/maths/cumulative-logit. Without ridge and with collinear columns the coefficients of least
-    norm are returned. The data of the fit are kept by reference, for standard errors; a pickled
-    model is without them.
+    docs/maths/cumulative-logit. Without ridge and with collinear columns those coefficients that no
+    penalty holds are of least norm. Whole weights count as repeated rows, zero as none. The data
+    of the fit are kept by reference, for standard errors; a pickled model is without them.
     """
 
     def __init__(
@@ -270,6 +270,6 @@ def _not_unique(columns: tuple[str, ...]) -> str:
         which = f"column {told} is constant"
     return (
         f"the optimum is not unique: {which}, so that some directions of the coefficients"
-        " change no probability. Those of least norm are returned where all thresholds share them;"
-        " use a finite C, or drop columns."
+        " change no probability. Of the coefficients that no penalty holds those of least norm are"
+        " returned; use a finite C, or drop columns."
     )

@@ -22,11 +22,11 @@ from softunit.estimators._data import (
     checked_x,
 )
 from softunit.estimators._objective import End, at_strength, class_problem
-from softunit.estimators._sparsity import check_l1, entering_strength, spanned
+from softunit.estimators._sparsity import check_l1, entering_strength, next_minimum, spanned
 from softunit.estimators.softmax_classifier import SoftmaxClassifier
 from softunit.problem import Problem
-from softunit.solution import Solution
 from softunit.solvers import Solver
+from softunit.sparse_path import Screened
 
 __all__ = ["SoftmaxPath", "l1_min_c", "softmax_path"]
 
@@ -50,6 +50,10 @@ class SoftmaxPath:
     n_iter : ndarray of shape (m,)
         Iterations made.
     converged : ndarray of bool of shape (m,)
+    n_screened : ndarray of shape (m,)
+        Columns that the strong rule left out of the fit.
+    n_recalled : ndarray of shape (m,)
+        How many of these were taken back, because they were wanted after all.
     template : SoftmaxClassifier
         The settings, with C = 1; `classes_` and the names of the columns.
     """
@@ -61,6 +65,8 @@ class SoftmaxPath:
     gap_bounds: Vector
     n_iter: Array
     converged: npt.NDArray[np.bool_]
+    n_screened: Array
+    n_recalled: Array
     template: SoftmaxClassifier
 
     @property
@@ -123,8 +129,9 @@ def softmax_path(
         C * sum_i s_i loss_i + l1_ratio |W|_1 + (1 - l1_ratio)/2 |W|^2
 
     1. One design, scaled once, serves all.  2. C ascends from where all is zero, whatever order
-    it was given in, and every fit starts at the last one's coefficients.  3. Every point is
-    certified.
+    it was given in, and every fit starts at the last one's coefficients.  3. With l1, columns that
+    the strong rule expects to stay at zero are left out, and taken back where it was wrong, so that
+    each fit is that of all columns.  4. Every point is certified, on all columns.
 
     Parameters
     ----------
@@ -167,7 +174,8 @@ def softmax_path(
     Notes
     -----
     Source of the warm path: J. Friedman, T. Hastie, R. Tibshirani (2010), "Regularization paths
-    for generalized linear models via coordinate descent".
+    for generalized linear models via coordinate descent"; of the strong rule: R. Tibshirani and
+    others (2012), "Strong rules for discarding predictors in lasso-type problems", arXiv 1011.2234.
     """
     template = SoftmaxClassifier(
         tol=tol,
@@ -199,26 +207,31 @@ class _Walk:
     ) -> None:
         self.template, self.base, self.classes, self.dtype = template, base, classes, dtype
         self.x = np.zeros(base.shape)
-        self.solutions: dict[int, Solution] = {}
+        self.before: Problem | None = None
+        self.found: dict[int, Screened] = {}
         self.gaps: dict[int, float] = {}
         self.fitted: dict[int, tuple[Any, Vector]] = {}
 
     def step(self, index: int, C: float) -> None:
         """Fit one C and keep what the path tells of it."""
         own = self.template
-        problem = at_strength(self.base, C, l1_ratio=own._ratio, grouped=bool(own.grouped))
-        solution = own._settings.minimize(problem, self.x, lambda record, point: None)
-        end = End.of(problem, solution, self.classes, free=math.isinf(C), tol=own.tol)
-        self.x = end.x
-        found = own._fitted(problem, self.x, self.dtype, self.classes)
-        self.fitted[index] = (sparse.csr_array(found["coef_"]), found["intercept_"])
+        base = self.before or self.base
+        problem = at_strength(base, C, l1_ratio=own._ratio, grouped=bool(own.grouped))
+        found = next_minimum(
+            own._settings, problem, self.x, self.before, lambda record, point: None
+        )
+        end = End.of(problem, found.solution, self.classes, free=math.isinf(C), tol=own.tol)
+        self.x, self.before = end.x, problem
+        told = own._fitted(problem, self.x, self.dtype, self.classes)
+        self.fitted[index] = (sparse.csr_array(told["coef_"]), told["intercept_"])
         certificate = certify(problem, self.x, effort="quick")
-        self.solutions[index], self.gaps[index] = solution, certificate.gap_bound  # 3.
+        self.found[index], self.gaps[index] = found, certificate.gap_bound  # 4.
 
     def path(self, strengths: Vector) -> SoftmaxPath:
         """Return what has been found, in the order of the values of C."""
         every = range(len(strengths))
-        solutions = [self.solutions[index] for index in every]
+        found = [self.found[index] for index in every]
+        solutions = [one.solution for one in found]
         self.template.classes_ = self.classes.classes
         short = [index for index in every if not solutions[index].converged]
         if short:
@@ -237,6 +250,8 @@ class _Walk:
             gap_bounds=np.array([self.gaps[index] for index in every]),
             n_iter=np.array([solution.n_iter for solution in solutions], dtype=np.int32),
             converged=np.array([solution.converged for solution in solutions]),
+            n_screened=np.array([one.screened for one in found]),
+            n_recalled=np.array([one.recalled for one in found]),
             template=self.template,
         )
 

@@ -96,6 +96,7 @@ def few_clusters(clusters: int, parameters: int) -> str:
     """Return what it means that there are no more clusters than parameters."""
     return (
         f"There are {clusters} clusters for {parameters} parameters: their covariance has rank"
-        f" {clusters} at most, so that a joint test of more restrictions is not defined, and errors"
-        " tend to be too small. Take fewer columns, or finer clusters."
+        f" {clusters} at most ({clusters - 1} without penalty), so that a joint test of more"
+        " restrictions is not defined, and errors tend to be too small. Take fewer columns, or"
+        " finer clusters."
     )

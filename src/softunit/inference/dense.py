@@ -108,6 +108,15 @@ class DenseErrors:
         total = self._outer_map @ filling @ self._outer_map.T
         return np.asarray((total + total.T) / 2)
 
+    def step(self, gradient: Vector) -> Vector:
+        """Return L B^-1 g, (q,): what Newton's method would take off the reported parameters.
+
+        Parameters
+        ----------
+        gradient : ndarray of shape (r,)
+        """
+        return np.asarray(self._outer_map @ gradient)
+
     def distance(self, gradient: Vector) -> float:
         """Return how far a point is from the optimum, in standard errors: sqrt(g' B^-1 g).
 

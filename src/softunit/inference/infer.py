@@ -15,6 +15,7 @@ from softunit.inference.facts import Facts
 from softunit.inference.free import Free
 from softunit.inference.inference import Inference
 from softunit.inference.names import Name, Names
+from softunit.inference.unchanged import unchanged_log_likelihood
 from softunit.inference.variances import Variances
 from softunit.problem import Problem
 
@@ -68,7 +69,8 @@ def infer(
     ------
     InputError
         If the data are separable (with the diagnosis), x, names or basis have the wrong shape, the
-        penalty is on scores, or weights differ within an observation.
+        penalty is on scores, weights differ within an observation, or the data have been written
+        to since the problem was minimised.
 
     Notes
     -----
@@ -84,15 +86,17 @@ def infer(
         raise InputError("inference is not defined for a penalty on scores (`ScoreRidge`).")
     named = Names.of(names, basis, problem.size)
     frequencies = _frequencies(problem, observations, facts.frequencies)
+    point = problem.evaluate(at)
+    then = -problem.mass * (point.value - _penalty(problem, at))
     return Inference(
         names=named.names,
         coef=np.asarray(named.basis.T @ problem.design.to_input(at).ravel()),
-        log_likelihood=-problem.mass * problem.by_rows.total_value(at),
+        log_likelihood=unchanged_log_likelihood(problem, at, then),
         penalised=_penalised(problem, at),
         facts=facts,
         variances=Variances(
             problem,
-            problem.evaluate(at),
+            point,
             Free.of(problem, at),
             named,
             observations,
@@ -117,6 +121,11 @@ def _frequencies(
             " the whole set was seen, so its rows share one."
         )
     return np.asarray(each)
+
+
+def _penalty(problem: Problem, x: Array) -> float:
+    smooth = 0.5 * float((problem.ridge * x.T**2).sum())
+    return smooth if problem.lasso is None else smooth + problem.lasso.value(x)
 
 
 def _penalised(problem: Problem, x: Array) -> str:

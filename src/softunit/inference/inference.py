@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtri
 
 from softunit._checks import check_positive
@@ -18,6 +19,7 @@ from softunit.inference.hypotheses import WaldTest, wald
 from softunit.inference.memory import as_bytes
 from softunit.inference.names import Name
 from softunit.inference.summary import Summary, summarize
+from softunit.inference.unchanged import unchanged_log_likelihood
 from softunit.inference.variances import ErrorKind, Variances
 
 FAR = 0.05
@@ -72,6 +74,11 @@ class Inference:
         """Whether the estimates are the optimum of these data, as far as can be told."""
         return not self.problem_with_fit
 
+    def _check_data(self) -> None:
+        unchanged_log_likelihood(
+            self.variances.problem, self.variances.point.x, self.log_likelihood
+        )
+
     # Errors ----------------------------------------------------------------------------------
 
     def covariance(self, kind: ErrorKind = "classical", clusters: Any = None) -> Matrix:
@@ -82,7 +89,8 @@ class Inference:
         kind : {"classical", "robust", "HC0", "HC1", "clustered"}, default "classical"
             "classical" trusts the model: the inverse information. "robust", which is "HC0", trusts
             that observations are independent: the sandwich of White (1982). "HC1" multiplies it by
-            n / (n - df). "clustered" trusts that clusters are independent: the sandwich with
+            n / (n - df); fit(cov_type="HC1") of statsmodels' discrete models leaves that out.
+            "clustered" trusts that clusters are independent: the sandwich with
             scores summed within clusters, times G / (G - 1) * (n - 1) / (n - df) for G clusters.
         clusters : array_like of shape (n,) or None, default None
             Label of each row's cluster, of any type; only with kind="clustered".
@@ -95,9 +103,11 @@ class Inference:
         Raises
         ------
         InputError
-            If the information matrix is singular (the columns are named), p^2 floats take more
-            than 1 GB, or kind or clusters are wrong.
+            If the information matrix is singular (the columns are named), robust or clustered
+            scores vanish (likewise), p^2 floats take more than 1 GB, kind or clusters are wrong,
+            or the data have been written to since the fit.
         """
+        self._check_data()
         return self.variances.covariance(kind, clusters)
 
     def standard_errors(
@@ -136,9 +146,11 @@ class Inference:
         ------
         InputError
             If the information matrix is singular (or so nearly that conjugate gradients do not
-            settle), a name is not known, `memory` does not hold even one system, or kind or
-            clusters are wrong.
+            settle), robust or clustered scores vanish, a name is not known, `memory` does not hold
+            even one system, kind or clusters are wrong, or the data have been written to since the
+            fit.
         """
+        self._check_data()
         return self.variances.standard_errors(kind, clusters, which, as_bytes(memory))
 
     def confidence_intervals(
@@ -185,14 +197,16 @@ class Inference:
         Returns
         -------
         WaldTest
-            With the rank of R V R' as degrees of freedom.
+            With as many degrees of freedom as there are restrictions that do not follow from
+            others. Of a fit that has not converged it says so when it is printed.
 
         Raises
         ------
         InputError
-            As `covariance`, and if restrictions contradict each other or have the wrong shape.
+            As `covariance`, and if restrictions contradict each other, have the wrong shape, or are
+            more than clusters can tell apart.
         """
-        return wald(self.variances.names, self.coef, self.covariance(kind, clusters), R, r)
+        return wald(self, R, r, kind, clusters)
 
     def summary(
         self, kind: ErrorKind = "classical", clusters: Any = None, level: float = 0.95
@@ -240,7 +254,18 @@ class Inference:
     @property
     def weighted(self) -> bool:
         """Whether observations were seen more or less often than once."""
-        return self.variances.frequencies is not None
+        frequencies = self.variances.frequencies
+        return frequencies is not None and bool((frequencies != 1).any())
+
+    @property
+    def held(self) -> npt.NDArray[np.bool_]:
+        """Which parameters an l1 penalty holds at zero, (q,): they have no test."""
+        return self.variances.held
+
+    @property
+    def likely(self) -> bool:
+        """Whether the estimates are of largest likelihood: no penalty, no class weights."""
+        return not self.penalised and self.facts.frequencies is None
 
     @property
     def effective_parameters(self) -> float:

@@ -18,6 +18,7 @@ from softunit.errors import InputError
 from softunit.inference.free import Free, lasso_curvature, ridge_entries, transposed_to_input
 from softunit.inference.names import Names, label
 from softunit.inference.scatter import Scatter
+from softunit.inference.vanishing import Spread
 from softunit.passes import Block
 from softunit.point import Point
 from softunit.problem import Problem
@@ -63,14 +64,18 @@ class IterativeErrors:
     names: Names
     budget: float
 
-    def variances(self, chosen: npt.NDArray[np.intp], scatter: Scatter | None) -> Vector:
-        """Return the variances of some reported parameters.
+    def spread(
+        self, chosen: npt.NDArray[np.intp], scatter: Scatter | None, gradient: Vector
+    ) -> Spread:
+        """Return the variances of some reported parameters, and what is left of each step.
 
         Parameters
         ----------
         chosen : ndarray of int, shape (m,)
         scatter : Scatter or None
             The filling of the sandwich, its classes the identity; None gives classical variances.
+        gradient : ndarray of shape (p,)
+            Of the mean objective, where its penalty is smooth.
 
         Raises
         ------
@@ -78,17 +83,17 @@ class IterativeErrors:
             If the budget does not hold one right-hand side, or a system cannot be solved.
         """
         size = self.columns_at_once(scatter)
-        out = np.zeros(len(chosen))
+        variance, classical, step = np.zeros((3, len(chosen)))
         for start in range(0, len(chosen), size):  # 1.
-            part = chosen[start : start + size]
-            right = self._right(part)
-            v = self._solved(right, part)  # 2.
-            if scatter is not None:
-                out[start : start + size] = scatter.along(v) / self.problem.mass**2  # 3.
-                continue
+            part = slice(start, start + size)
+            right = self._right(chosen[part])
+            v = self._solved(right, chosen[part])  # 2.
             image = right if self._added is None else self._product(v) - self._added @ v
-            out[start : start + size] = np.einsum("pm,pm->m", v, image) / self.problem.mass
-        return out
+            classical[part] = np.einsum("pm,pm->m", v, image) / self.problem.mass
+            step[part] = gradient @ v
+            if scatter is not None:
+                variance[part] = scatter.along(v) / self.problem.mass**2  # 3.
+        return Spread(classical if scatter is None else variance, classical, step)
 
     def columns_at_once(self, scatter: Scatter | None) -> int:
         """Return how many right-hand sides the budget holds.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr
 
 from softunit._typing import Vector
-from softunit.errors import InputError, MissingExtraError
+from softunit.errors import InputError
 from softunit.inference.clusters import few_clusters
+from softunit.inference.frames import pandas_for
 from softunit.inference.names import Name, label
 from softunit.inference.tables import as_html, as_rich, as_text
 
@@ -45,6 +48,8 @@ class Summary:
     names : tuple of str or of (class, column)
     coef, std_error, z, p_value, lower, upper : ndarray of shape (q,)
         z and p_value are nan for parameters that are held at zero.
+    held : ndarray of bool, shape (q,)
+        Which parameters a penalty holds at zero: they have no test.
     level : float
         Of the intervals lower to upper.
     notes : tuple of str
@@ -61,6 +66,7 @@ class Summary:
     p_value: Vector
     lower: Vector
     upper: Vector
+    held: npt.NDArray[np.bool_]
     level: float
     notes: tuple[str, ...]
 
@@ -78,17 +84,16 @@ class Summary:
         """Return a pandas frame, one row for each parameter.
 
         Its index holds names, or (class, column); its columns are coef, std_error, z, p_value,
-        lower, upper and stars. Its `attrs` hold title, converged, warning, level and notes.
+        lower, upper, stars and converged. Its `attrs` hold title, converged, warning, level, notes
+        and the measures of the fit. Where the fit has not converged, p_value is nan and stars are
+        empty: a number in a frame travels without the warning that stands above a table.
 
         Raises
         ------
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("Summary.frame", "formula") from error
+        pd = pandas_for("Summary.frame")
         columns = ("coef", "std_error", "z", "p_value", "lower", "upper", "stars")
         paired = all(isinstance(name, tuple) for name in self.names)
         if paired:
@@ -96,6 +101,9 @@ class Summary:
         else:
             index = pd.Index([label(name) for name in self.names], name="parameter")
         frame = pd.DataFrame({name: getattr(self, name) for name in columns}, index=index)
+        frame["converged"] = self.converged
+        if not self.converged:
+            frame["p_value"] = np.nan
         frame.attrs.update(
             title=self.title,
             converged=self.converged,
@@ -133,8 +141,8 @@ class Summary:
     def __str__(self) -> str:
         return as_text(self, None)
 
-    def __rich__(self) -> Any:
-        return as_rich(self)
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield as_rich(self, options.max_width)
 
     def _repr_html_(self) -> str:
         return as_html(self, page=False)
@@ -157,8 +165,8 @@ def summarize(
     level : (float, float)
         Of the intervals, and the normal quantile that belongs to it.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(errors > 0, found.coef / errors, np.nan)
+    held = found.held
+    z = np.divide(found.coef, errors, out=np.full(len(errors), np.nan), where=~held)
     warning = found.problem_with_fit
     return Summary(
         title=f"{found.facts.model}, {TITLES[kind]}",
@@ -171,8 +179,9 @@ def summarize(
         p_value=2 * ndtr(-np.abs(z)),
         lower=found.coef - level[1] * errors,
         upper=found.coef + level[1] * errors,
+        held=held,
         level=level[0],
-        notes=_notes(found, errors, clusters),
+        notes=_notes(found, clusters),
     )
 
 
@@ -184,16 +193,16 @@ def _facts(found: Inference, clusters: int | None) -> tuple[tuple[str, str], ...
     if not math.isnan(found.null_log_likelihood):
         facts.append(("null log-likelihood", f"{found.null_log_likelihood:,.4f}"))
         facts.append(("McFadden R2", f"{found.mcfadden_r2:.4f}"))
-    if not found.penalised:
+    if found.likely:
         facts += [("AIC", f"{found.aic:,.4f}"), ("BIC", f"{found.bic:,.4f}")]
     return tuple(facts)
 
 
-def _notes(found: Inference, errors: Vector, clusters: int | None) -> tuple[str, ...]:
+def _notes(found: Inference, clusters: int | None) -> tuple[str, ...]:
     notes = [found.penalised] if found.penalised else []
     if clusters is not None and clusters <= found.df:
         notes.append(few_clusters(clusters, found.df))
-    held = int((errors == 0).sum())
+    held = int(found.held.sum())
     if held:
         notes.append(
             f"{held} coefficient{'s are' if held > 1 else ' is'} held at zero by the penalty, and"

@@ -9,8 +9,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from softunit.inference.summary import Summary
 
@@ -48,7 +46,7 @@ def body(summary: Summary) -> Rows:
     for i, name in enumerate(summary.names[:SHOWN]):
         group, own = name if isinstance(name, tuple) else ("", name)
         cells = [_number(v[i]) for v in numbers]
-        if np.isfinite(summary.z[i]):
+        if not summary.held[i]:
             cells += [f"{summary.z[i]:.2f}", _probability(summary.p_value[i])]
             cells += [_number(v[i]) for v in limits] + [stars[i]]
         else:
@@ -81,19 +79,8 @@ def as_text(summary: Summary, width: int | None) -> str:
 
 def _grid(summary: Summary, room: int) -> list[str]:
     sections, titles = body(summary), headings(summary)
-    cells = [row for _, rows in sections for row in rows]
-    widths = [
-        max(cells_wide(title), *(cells_wide(row[i + 1]) for row in cells))
-        for i, title in enumerate(titles)
-    ]
-    names = max(cells_wide(row[0]) for row in cells)
-    kept = list(range(len(titles)))
-    least = min(names, 12)
-    for dropped in ((4, 5), (2,), (3,), (6,)):  # intervals first, then z; coef and error stay
-        if least + sum(widths[i] + 2 for i in kept) <= room:
-            break
-        kept = [i for i in kept if i not in dropped]
-    names = max(1, min(names, room - sum(widths[i] + 2 for i in kept)))
+    names, widths = _widths(sections, titles, room, gap=2)
+    kept = list(widths)
 
     def line(name: str, values: Sequence[str]) -> str:
         told = _cut(name, names)
@@ -111,21 +98,43 @@ def _grid(summary: Summary, room: int) -> list[str]:
     return lines
 
 
-def as_rich(summary: Summary) -> Any:
-    """Return the same for `rich.print`; rich is there whoever asks for it."""
+def _widths(
+    sections: Rows, titles: Sequence[str], room: int, *, gap: int
+) -> tuple[int, dict[int, int]]:
+    """Return the width of the names, and of the columns of numbers for which there is room."""
+    cells = [row for _, rows in sections for row in rows]
+    widths = {
+        i: max(cells_wide(title), *(cells_wide(row[i + 1]) for row in cells))
+        for i, title in enumerate(titles)
+    }
+    names = max(cells_wide(row[0]) for row in cells)
+    for dropped in ((4, 5), (2,), (3,), (6,)):  # intervals first, then z; coef and error stay
+        if min(names, 12) + sum(width + gap for width in widths.values()) <= room:
+            break
+        widths = {i: width for i, width in widths.items() if i not in dropped}
+    left = room - sum(width + gap for width in widths.values())
+    return max(1, min(names, left)), widths
+
+
+def as_rich(summary: Summary, width: int) -> Any:
+    """Return the same for rich, at most so many characters wide; rich is there whoever asks."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(printable(summary.title)), title_justify="left")
-    table.add_column("", overflow="fold")
-    for title in headings(summary):
-        table.add_column(Text(title), justify="left" if not title else "right", no_wrap=True)
-    for group, rows in body(summary):
+    sections, titles = body(summary), headings(summary)
+    # A column is framed by a rule and a blank on both sides; the names have one rule more.
+    names, kept = _widths(sections, titles, width - 4, gap=3)
+    table.add_column("", overflow="fold", min_width=names)
+    for i in kept:
+        side: Any = "right" if titles[i] else "left"
+        table.add_column(Text(titles[i]), justify=side, no_wrap=True)
+    for group, rows in sections:
         if group:
             table.add_row(Text(f"[{group}]", style="bold"))
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(Text(row[0]), *(Text(row[i + 1]) for i in kept))
     facts = Text("; ".join(f"{name} {value}" for name, value in summary.facts))
     first = [Text(printable(summary.warning), style="bold red")] if summary.warning else []
     return Group(*first, table, facts, *(Text(sentence) for sentence in foot(summary)))

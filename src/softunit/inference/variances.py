@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +19,7 @@ from softunit.inference.free import Free
 from softunit.inference.iterative import IterativeErrors
 from softunit.inference.names import Names
 from softunit.inference.scatter import Scatter
+from softunit.inference.vanishing import Spread
 from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
 
@@ -75,12 +76,29 @@ class Variances:
         """The Hessian, written out and factored."""
         return DenseErrors.of(self.problem, self.point, self.free, self.names)
 
+    @cached_property
+    def held(self) -> npt.NDArray[np.bool_]:
+        """Which reported parameters an l1 penalty holds at zero, (q,)."""
+        if self.problem.lasso is None:
+            return np.zeros(len(self.names.names), dtype=bool)
+        held = self.free.held.ravel()
+        moved = np.asarray(abs(self.names.basis[~held]).sum(axis=0)).ravel()
+        return np.asarray(moved == 0)
+
+    @cached_property
+    def gradient(self) -> Vector:
+        """That of the mean objective at the point, along what is not held, (p,)."""
+        g, lasso = self.point.gradient, self.problem.lasso
+        return np.asarray(g if lasso is None else g + lasso.direction(self.point.x)).ravel()
+
     def distance(self) -> float:
         """Return how many standard errors the point is from the optimum, at most."""
-        g, lasso = self.point.gradient, self.problem.lasso
-        if lasso is not None:
-            g = g + lasso.direction(self.point.x)
-        return self.dense.distance(self.problem.mass * (self.free.basis.T @ g.ravel()))
+        return self.dense.distance(self._slope)
+
+    @property
+    def _slope(self) -> Vector:
+        """The gradient of the sum along the free directions, (r,)."""
+        return np.asarray(self.problem.mass * (self.free.basis.T @ self.gradient))
 
     def covariance(self, kind: str, clusters: Any) -> Matrix:
         """Return the covariance of the reported parameters; see `Inference.covariance`."""
@@ -93,7 +111,9 @@ class Variances:
                 " standard_errors(which=[names]), or for all of them, block by block, with"
                 " standard_errors()."
             )
-        return self._covariance(kind, found).copy()
+        made = self._covariance(kind, found)
+        self._spread(made, np.arange(len(made))).check(kind, self.names.names)
+        return made.copy()
 
     def standard_errors(self, kind: str, clusters: Any, which: Any, budget: float) -> Vector:
         """Return standard errors of some parameters; see `Inference.standard_errors`."""
@@ -101,14 +121,22 @@ class Variances:
         chosen = np.arange(count) if which is None else self.names.find(which)
         small = max(self.problem.size, count) <= FORM_LIMIT
         if dense_fits(self.problem, count, budget) and (which is None or small):
-            variances = np.diagonal(self._covariance(kind, found))[chosen]
-            return np.sqrt(np.maximum(variances, 0.0))
-        errors = IterativeErrors(self.problem, self.point, self.free, self.names, budget)
-        correction = self._correction(kind, found)
-        scatter = None
-        if kind != "classical":
-            scatter = self._scatter(found, np.eye(self.problem.columns))
-        return np.sqrt(correction * np.maximum(errors.variances(chosen, scatter), 0.0))
+            spread = self._spread(self._covariance(kind, found), chosen)
+        else:
+            errors = IterativeErrors(self.problem, self.point, self.free, self.names, budget)
+            correction = self._correction(kind, found)
+            scatter = None
+            if kind != "classical":
+                scatter = self._scatter(found, np.eye(self.problem.columns))
+            spread = errors.spread(chosen, scatter, self.gradient)
+            spread = replace(spread, variance=correction * spread.variance)
+        spread.check(kind, [self.names.names[i] for i in chosen])
+        return spread.errors
+
+    def _spread(self, covariance: Matrix, chosen: npt.NDArray[np.intp]) -> Spread:
+        classical = np.diagonal(self._covariance("classical", None))
+        step = self.dense.step(self._slope)
+        return Spread(np.diagonal(covariance)[chosen], classical[chosen], step[chosen])
 
     def clusters(self, kind: str, clusters: Any) -> Groups | None:
         """Return the clusters of rows, checked; None for kinds without.

@@ -24,11 +24,11 @@ from softunit.tables import Encoding
 from softunit.tables.names import listed, show
 
 KEYS = (
-    "choice", "classes", "encoding", "errors", "format", "offset", "problem", "score_weights",
-    "settings", "shift", "softunit", "target", "training", "weights",
+    "choice", "classes", "encoding", "errors", "format", "no_errors", "offset", "problem",
+    "score_weights", "settings", "shift", "softunit", "target", "training", "weights",
 )  # fmt: skip
 _SINCE: Mapping[int, tuple[str, ...]] = MappingProxyType(
-    {2: ("score_weights", "shift"), 3: ("choice", "errors")}
+    {2: ("score_weights", "shift"), 3: ("choice", "errors", "no_errors")}
 )
 """Keys of the header by the format that brought them; None in older files."""
 
@@ -68,6 +68,7 @@ def encode_header(model: SavedModel) -> dict[str, Any]:
         "training": dict(vars(model.training)),
         "choice": encode_choice(model.choice),
         "errors": encode_errors(model.errors),
+        "no_errors": model.no_errors or None,
     }
 
 
@@ -140,6 +141,7 @@ def decode_header(data: Any, tensors: Mapping[str, Array]) -> SavedModel:
         encoding=_decode_encoding(data["encoding"], width),
         choice=choice,
         errors=decode_errors(data["errors"], tensors),
+        no_errors=checks.text_or_none(data["no_errors"], "`no_errors`") or "",
         problem=problem,
         target=checks.text(data["target"], "`target`"),
         training=training,

@@ -168,6 +168,8 @@ class SavedModel:
         How a table holds choices.
     errors : SavedErrors or None
         The classical errors of the coefficients, where they were computed.
+    no_errors : str
+        Why there are none, where they were asked for; empty where they were not, or there are.
     """
 
     estimator: Estimator
@@ -181,6 +183,7 @@ class SavedModel:
     shift: str | None = None
     choice: ChoiceTable | None = None
     errors: SavedErrors | None = None
+    no_errors: str = ""
 
 
 def _finite(value: float) -> float | None:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from softunit.report.build import classifier_summary, regressor_summary
 from softunit.report.choice import ChoiceRows, choice_summary, ordinal_summary
+from softunit.report.effects import (
+    ElasticityTable,
+    Willingness,
+    Worth,
+    elasticity_table,
+    worths,
+)
 from softunit.report.estimates import Estimate, Estimates, estimates
 from softunit.report.estimates_text import EstimatesText
 from softunit.report.html import render_html, write_html
@@ -25,6 +32,7 @@ __all__ = [
     "ChoiceRows",
     "Coefficient",
     "Confused",
+    "ElasticityTable",
     "Estimate",
     "Estimates",
     "EstimatesText",
@@ -32,13 +40,17 @@ __all__ = [
     "Labels",
     "Scatter",
     "Share",
+    "Willingness",
+    "Worth",
     "choice_summary",
     "classifier_summary",
+    "elasticity_table",
     "estimates",
     "ordinal_summary",
     "regressor_summary",
     "render_html",
     "render_text",
     "summary_table",
+    "worths",
     "write_html",
 ]

@@ -65,6 +65,7 @@ def classifier_summary(
     *,
     labels: Labels | None = None,
     sample_weight: Any = None,
+    headings: tuple[str, ...] | None = None,
 ) -> FitSummary:
     """Return the summary of a fitted classifier on the rows it was fitted to.
 
@@ -80,6 +81,8 @@ def classifier_summary(
         Names and sentences that the estimator does not know.
     sample_weight : array of shape (n,) or None
         Only described; every row counts once in the measures.
+    headings : tuple of str or None, default None
+        What each row of the coefficients belongs to; None for the classes.
 
     Returns
     -------
@@ -93,7 +96,9 @@ def classifier_summary(
     pair = len(classes) == 2
     about = f"probability of class {classes[1]}" if pair else "probability of the predicted class"
     coef = np.atleast_2d(np.asarray(estimator.coef_))
-    shown = shown_coefficients(estimator, X, labels, classes[-1:] if len(coef) == 1 else classes)
+    if headings is None:
+        headings = classes[-1:] if len(coef) == 1 else classes
+    shown = shown_coefficients(estimator, X, labels, headings)
     return FitSummary(
         **described(estimator, X, labels, sample_weight, classes),
         objective=labels.objective or classifier_objective(estimator.get_params(deep=False)),
@@ -251,7 +256,10 @@ def _title(estimator: Fitted, labels: Labels) -> str:
 def _data(X: Any, labels: Labels, classes: tuple[str, ...], weight: Any) -> Rows:
     rows, columns = X.shape
     described = [("Source", labels.source)] if labels.source else []
-    described += [("Rows", number(rows)), ("Columns", number(columns))]
+    described += [("Rows", number(rows if labels.rows is None else labels.rows))]
+    if labels.rows is not None:
+        described.append(("Unfolded into", f"{number(rows)} rows, one for each alternative"))
+    described.append(("Columns", number(columns)))
     if sparse.issparse(X):
         described.append(("Storage", f"sparse, {percent(X.nnz / max(rows * columns, 1))} stored"))
     if classes:

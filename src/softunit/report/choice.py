@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any, Protocol
 
 import numpy as np
@@ -110,6 +111,8 @@ def choice_summary(
         n_coefficients=coef.size,
         effect="the coefficient times the standard deviation of its column",
         estimates=labels.estimates,
+        willingness=labels.willingness,
+        elasticities=labels.elasticities,
         shares=choice_shares(rows, sets),
     )
 
@@ -207,7 +210,13 @@ def ordinal_summary(
     labels = labels or Labels()
     settings = estimator.get_params(deep=False)
     labels = dataclasses.replace(labels, objective=labels.objective or ordinal_objective(settings))
-    summary = classifier_summary(estimator, X, y, labels=labels, sample_weight=sample_weight)
+    # One row of coefficients is for all thresholds; several are for one each, as in the tables.
+    names = [str(name) for name in np.asarray(estimator.classes_).tolist()]
+    single = np.ndim(estimator.coef_) == 1
+    headings = ("",) if single else tuple(map("|".join, itertools.pairwise(names)))
+    summary = classifier_summary(
+        estimator, X, y, labels=labels, sample_weight=sample_weight, headings=headings
+    )
     return dataclasses.replace(
         summary, calibration=None, thresholds=threshold_calibrations(estimator, X, y)
     )

@@ -11,6 +11,7 @@ from softunit._files import replace_file
 from softunit.errors import MissingExtraError
 from softunit.report.axes import linear_axis
 from softunit.report.charts import Chart, convergence_charts, reliability_chart, scatter_chart
+from softunit.report.effects_text import elasticity, meaning, reach
 from softunit.report.estimates import LEGEND, Estimates, forest
 from softunit.report.estimates_text import figures, interval_of
 from softunit.report.summary import FitSummary
@@ -164,11 +165,14 @@ def page_environment(*packages: str) -> jinja2.Environment:
     )
     environment.filters.update(
         aligned=aligned,
+        elasticity=elasticity,
         figures=figures,
         interval=interval_of,
         mark=mark,
+        meaning=meaning,
         number=number,
         percent=percent,
+        reach=reach,
         sentence=sentence,
         short=_short,
     )

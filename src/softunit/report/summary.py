@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from softunit._typing import Array, Vector
 from softunit.certificate import Certificate
+from softunit.report.effects import ElasticityTable, Willingness
 from softunit.report.estimates import Estimates
 from softunit.solution import Solution
 
@@ -38,6 +39,12 @@ class Labels:
         What to do if the run did not converge, where the caller has better words than the status.
     estimates : Estimates or None
         Coefficients with errors, where they were asked for.
+    willingness : Willingness or None
+        Rates of exchange of a model of choice, where they were asked for.
+    elasticities : ElasticityTable or None
+        The same.
+    rows : int or None
+        Rows of the file, where X has others: a wide table of choices is unfolded.
     """
 
     title: str = ""
@@ -49,6 +56,9 @@ class Labels:
     repeat: str = ""
     advice: str = ""
     estimates: Estimates | None = None
+    willingness: Willingness | None = None
+    elasticities: ElasticityTable | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,11 @@ class FitSummary:
     fit : Scatter or None
         Regressors only.
     estimates : Estimates or None
-        Coefficients with errors, where they were asked for.
+        Coefficients with errors, where they were asked for: they come before the certificate then.
+    willingness : Willingness or None
+        Models of choice only, where it was asked for.
+    elasticities : ElasticityTable or None
+        The same.
     shares : tuple of Share
         Models of choice only.
     thresholds : tuple of Calibration
@@ -188,6 +202,8 @@ class FitSummary:
     effect: str = "the coefficient itself"
     fit: Scatter | None = None
     estimates: Estimates | None = None
+    willingness: Willingness | None = None
+    elasticities: ElasticityTable | None = None
     shares: tuple[Share, ...] = ()
     thresholds: tuple[Calibration, ...] = ()
     runs: Rows = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from softunit.errors import MissingExtraError
+from softunit.report.effects_text import ElasticitiesText, WillingnessText
 from softunit.report.estimates_text import EstimatesText
 from softunit.report.summary import FitSummary, Rows
 from softunit.report.words import (
@@ -60,11 +61,23 @@ def summary_table(summary: FitSummary) -> Group:
         Text.assemble((f"{headline(summary)}. ", f"bold {colour}"), plain(verdict(summary))),
     ]
     for name, rows in _sections(summary):
-        if name == "Notes" and summary.estimates is not None:
-            parts += [Text(), EstimatesText(summary.estimates)]
+        if name == "Certificate":
+            # Whoever asks for errors reads them first; statements about the optimum come after.
+            for table in _tables(summary):
+                parts += [Text(), table]
         if rows:
             parts += [Text(), Text(name, style="bold underline"), _table(rows)]
     return Group(*parts)
+
+
+def _tables(summary: FitSummary) -> Iterator[EstimatesText | WillingnessText | ElasticitiesText]:
+    """Yield the tables of coefficients and of what they mean, those that there are."""
+    if summary.estimates is not None:
+        yield EstimatesText(summary.estimates)
+    if summary.willingness is not None:
+        yield WillingnessText(summary.willingness)
+    if summary.elasticities is not None:
+        yield ElasticitiesText(summary.elasticities)
 
 
 def _sections(summary: FitSummary) -> Iterator[tuple[str, Rows]]:

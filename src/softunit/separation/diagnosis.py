@@ -97,6 +97,7 @@ def examine(
     names: Sequence[str] | None = None,
     outcomes: Sequence[object] | None = None,
     certificate: Certificate | None = None,
+    hint: Array | None = None,
 ) -> Diagnosis:
     """Return whether linear scores separate the outcomes, so that the loss has no minimiser.
 
@@ -107,7 +108,8 @@ def examine(
     1. A certificate that proves a minimiser settles it.  2. So does an x whose own scores put
     every row right.  3. Else linear programmes look for a direction, over few rows at first; rows
     that it overlooks enter.  4. What is found is checked on all rows, with a bound on rounding,
-    and its zeros in exact arithmetic.
+    and its zeros in exact arithmetic. Of more than 1,500 coefficients only those are looked at
+    that separate some rows by themselves, and `hint`.
 
     Parameters
     ----------
@@ -121,6 +123,8 @@ def examine(
         Names of the classes or levels; for `GroupedSoftmax` the alternative in each row.
     certificate : Certificate or None, default None
         Of the problem at x; None makes one.
+    hint : ndarray of the shape of x or None, default None
+        A direction that may separate, in the coordinates of the input's columns.
 
     Raises
     ------
@@ -145,7 +149,7 @@ def examine(
     start = None if x is None else as_columns(problem.design.to_input(x))
     tally = Tally.of(cone, names, outcomes)
     try:
-        found = found_in(cone, start, tally.constants)  # 2. to 4.
+        found = found_in(cone, start, tally.constants, hint)  # 2. to 4.
     except OutOfReachError as reason:
         return Diagnosis(None, False, unchecked(str(reason)))
     if found is None:

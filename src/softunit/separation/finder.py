@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from softunit._typing import Matrix
+from softunit._typing import Array, Matrix
+from softunit.separation.alone import separated_alone
 from softunit.separation.cone import Cone
 from softunit.separation.exact import holds_exactly
 from softunit.separation.programme import OutOfReachError
@@ -52,13 +53,17 @@ class Found:
     certain: bool
 
 
-def found_in(cone: Cone, start: Matrix | None, constants: Mask) -> Found | None:
+def found_in(
+    cone: Cone, start: Matrix | None, constants: Mask, hint: Array | None = None
+) -> Found | None:
     """Return what separates, or None where no direction of the cone raises any form.
 
     1. The start itself may raise all forms.  2. Else a linear programme finds a direction, or that
     there is none.  3. Another asks for one that raises all; else more follow, for the forms that
     none has raised yet.  4. Forms that none raises must be zero along each, in exact arithmetic;
     the others positive along the sum.
+
+    Where the programmes would be too large, single coefficients are tried, and the hint.
 
     Parameters
     ----------
@@ -67,6 +72,8 @@ def found_in(cone: Cone, start: Matrix | None, constants: Mask) -> Found | None:
         Where a fit ended.
     constants : ndarray of bool, shape (p,)
         Intercepts and thresholds, which no one would leave out.
+    hint : ndarray of size p K, or None, default None
+        A direction to be tried where there are too many coefficients for linear programmes.
 
     Raises
     ------
@@ -78,6 +85,10 @@ def found_in(cone: Cone, start: Matrix | None, constants: Mask) -> Found | None:
     if plain is not None and size > BRIEF:
         return Found(plain[0], None, plain[1].positive, certain=True)
     if size > LIMIT:
+        cheap = separated_alone(cone, hint)
+        if cheap is not None:
+            w, walk = cheap
+            return Found(w, w, walk.positive, certain=True)
         raise OutOfReachError(
             f"{size:,} coefficients are more than the {LIMIT:,} that its linear programme may have"
         )

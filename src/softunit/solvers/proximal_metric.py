@@ -25,6 +25,8 @@ GRAM_ROWS = 4  # rows of the design for each of them, where it is made of a samp
 SWEEPS = 30  # accelerated gradient steps on the Gram: what one product with the Hessian costs
 SETTLED = 1e-3  # of the first of these steps: a smaller one ends them
 LEAST = 1e-12  # of the largest diagonal entry: what a silent column is given
+WORTH = 0.7  # of the columns: more are not copied
+SPARE = 1.5  # times the columns asked for, in a copy that is used again
 JITTER = 1e-10  # of the mean diagonal of a block
 POWER_STEPS, ABOVE = 20, 1.05  # what finds the largest eigenvalue, and makes it a bound
 
@@ -69,7 +71,7 @@ class GramMetric:
             The diagonal of the curvature, summed over the rows of the design.
         """
         n = problem.design.shape[0]
-        mean, variance = part.design.column_moments(problem.weights)
+        mean, variance = (moment[rows] for moment in _moments(problem))
         blind = is_blind(problem)
         weight = n if problem.weights is None or blind else float(problem.weights.sum())
         share = weight / problem.mass
@@ -133,18 +135,19 @@ class GramMetric:
                 break
         return p, dot(p, product(p))
 
-    def inverse(self, on: Mask, diagonal: Array) -> Operator:
-        """Return R -> (the part of M in which `on` is true)^-1 R, zero elsewhere."""
+    def inverse(self, on: Mask, diagonal: Array, bent: Array) -> Operator:
+        """Return R -> (the part of M + diag(bent) in which `on` is true)^-1 R, zero elsewhere."""
         gram = self.gram
         if gram is None:
-            return lambda r: np.where(on, r / diagonal, 0.0)
+            return lambda r: np.where(on, r / (diagonal + bent), 0.0)
         factors = []
         with linear_algebra_on_threads():
             for k, column in enumerate(as_columns(on).T):
                 index = np.flatnonzero(column)
                 block = self.means[k] * gram[np.ix_(index, index)]
                 lift = JITTER * np.trace(block) / max(1, len(index)) + 1e-300
-                block[np.diag_indices_from(block)] += self.ridge[index] + lift
+                more = self.ridge[index] + as_columns(bent)[index, k]
+                block[np.diag_indices_from(block)] += more + lift
                 factors.append((index, _factored(block)))
 
         def solve(r: Array) -> Array:
@@ -183,7 +186,7 @@ def _gram_maker(problem: Problem, part: Problem, rows: Index) -> Callable[[], Ma
     if is_blind(problem):
         return (lambda: _cut(seen_gram(problem), rows)) if d <= GRAM_LIMIT else None
     if d <= GRAM_LIMIT:
-        return lambda: _cut(problem.gram, rows)
+        return lambda: _cut(_whole_gram(problem), rows)
     size = GRAM_ROWS * max(len(rows), GRAM_LIMIT // 2)
     if not problem.unit.rowwise:
         return None
@@ -193,10 +196,51 @@ def _gram_maker(problem: Problem, part: Problem, rows: Index) -> Callable[[], Ma
     return lambda: RowSample.draw(part, size, rng).of(part).gram
 
 
+def _whole_gram(problem: Problem) -> Matrix:
+    """Return the Gram of all columns, of a sample of the rows where these are many.
+
+    It is made once for a problem and those derived from it with the same weights.
+    """
+    n, d = problem.design.shape
+    size = GRAM_ROWS * d
+    if not problem.unit.rowwise or 2 * size > n or "gram" in problem.__dict__:
+        return problem.gram
+    kept = problem.prepared.get("sampled gram")
+    if kept is None or kept[0] is not problem.weights:
+        sample = RowSample.draw(problem, size, np.random.default_rng(0))
+        kept = (problem.weights, sample.of(problem).gram)
+        problem.prepared["sampled gram"] = kept
+    return np.asarray(kept[1])
+
+
+def _moments(problem: Problem) -> tuple[Vector, Vector]:
+    """Return weighted mean and variance of each column, kept for problems of the same weights."""
+    kept = problem.prepared.get("moments")
+    if kept is None or kept[0] is not problem.weights:
+        kept = (problem.weights, problem.design.column_moments(problem.weights))
+        problem.prepared["moments"] = kept
+    return kept[1]
+
+
 def _cut(gram: Matrix, rows: Index) -> Matrix:
     return gram if len(rows) == len(gram) else gram[np.ix_(rows, rows)]
 
 
 def columns_of(design: Design, rows: Index) -> Design | None:
     """Return the design of some columns, None where copying them would save too little."""
-    return design.columns(rows) if len(rows) < 0.7 * design.shape[1] else None
+    return design.columns(rows) if len(rows) < WORTH * design.shape[1] else None
+
+
+def working_columns(problem: Problem, rows: Index) -> tuple[Index, Design]:
+    """Return the columns to work with, a few more than asked for, and their design.
+
+    The last copy is kept, and serves as long as it holds what is asked for and little more.
+    """
+    kept = problem.prepared.get("working columns")
+    if kept is not None and len(kept[0]) <= SPARE * len(rows) and np.isin(rows, kept[0]).all():
+        return kept  # type: ignore[no-any-return]
+    design = columns_of(problem.design, rows)
+    if design is None:
+        rows, design = np.arange(problem.shape[0]), problem.design
+    problem.prepared["working columns"] = (rows, design)
+    return rows, design

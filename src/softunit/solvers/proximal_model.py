@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from softunit._numeric import EPS, dot
-from softunit._typing import Array
+from softunit._typing import Array, Matrix
 from softunit.penalties import Lasso
 from softunit.point import Point
-from softunit.problem import Problem
+from softunit.problem import FORM_LIMIT, Problem
 from softunit.solvers.blocks import Index, restricted
 from softunit.solvers.conjugate_gradients import Operator
-from softunit.solvers.proximal_metric import GramMetric, Mask, columns_of
+from softunit.solvers.proximal_hessian import FormedMetric, formed, price
+from softunit.solvers.proximal_metric import GramMetric, Mask, working_columns
+from softunit.solvers.proximal_rows import blind_rows, fewer, flat_rows
 
 MARGIN = 0.3  # of strength and largest violation: zeros this near to moving may move as well
 FACE = 0.2  # by which a face's residual falls before its signs are looked at again
 NEAR = 0.3  # of what is asked for: where conjugate gradients stop for good
 WRONG = 0.3  # of the entries of a face: more that cross zero make it the wrong one
 PATIENCE = 25  # products on a face after a wrong one; twice as many after each that was right
-IDLE = 8  # turns without a shorter subgradient after which a model is left as it is
+SHARP = 0.01  # likewise, at most, where the Hessian is formed
+IDLE, SHORTER = 8, 0.9  # turns without a subgradient so much shorter, which end a model
+TURNS = 60
 HALVINGS = 30
 TRIALS = 8  # stretches of the metric
 SHRINK = 0.7  # least factor between two stretches
@@ -39,12 +45,16 @@ class Model:
     free : ndarray of bool, of their shape
     product : callable
         V -> H V.
-    metric : GramMetric
+    metric : GramMetric or FormedMetric
         What stands for H.
-    blind : ndarray of bool, shape (r,), or None
-        Rows in which a constant across the columns changes the penalty only.
+    blind, flat : ndarray of bool, shape (r,), or None
+        Rows in which a constant across the columns changes the penalty only, and nothing at all.
+    form : callable or None, default None
+        Forms H; None where it has too many entries.
+    price : float, default inf
+        The products that take as long.
     products : int, default 0
-        Products with H so far.
+        Products with H so far, those with a formed one not counted.
     """
 
     rows: Index
@@ -53,14 +63,18 @@ class Model:
     lasso: Lasso
     free: Mask
     product: Operator
-    metric: GramMetric
+    metric: GramMetric | FormedMetric
     blind: Mask | None
+    flat: Mask | None
+    form: Callable[[], Matrix] | None = None
+    price: float = math.inf
     products: int = 0
     patience: int = PATIENCE
     # By which the diagonal, and the whole of the metric, must be multiplied to bound H.
     stretches: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
+        assert isinstance(self.metric, GramMetric)
         self.diagonal = self.metric.diagonal(self.x.shape)
 
     @classmethod
@@ -71,19 +85,23 @@ class Model:
         margin = MARGIN * np.minimum(violation, lasso.strength)
         pulled = lasso.sizes(gradient) > lasso.strength - margin
         free = (lasso.sizes(x) > 0) | pulled | (lasso.strength == 0)
-        free = np.broadcast_to(free, x.shape)
-        rows = np.flatnonzero(free.reshape(len(x), -1).any(axis=1))
-        design = columns_of(problem.design, rows)
-        if design is None:
-            rows, design = np.arange(len(x)), problem.design
+        free = np.broadcast_to(fewer(free, lasso, x, gradient), x.shape)
+        wanted = np.flatnonzero(free.reshape(len(x), -1).any(axis=1))
+        rows, design = working_columns(problem, wanted)
         part = restricted(problem, rows, design)
         part.share = problem.share * len(rows) / len(x)
         here = Point(x[rows], point.value, gradient[rows], point.scores)
         product, curved = part.hessian_product(here)
         metric = GramMetric.of(problem, part, rows, curved)
         own = lasso.at(rows)
-        blind = _blind_rows(problem, part, own, free[rows])
-        return cls(rows, here.x, here.gradient, own, free[rows], product, metric, blind)
+        free = free[rows]
+        blind, flat = blind_rows(problem, part, own, free), flat_rows(problem, part, own)
+        model = cls(rows, here.x, here.gradient, own, free, product, metric, blind, flat)
+        entries = int(np.count_nonzero(free))
+        if entries <= FORM_LIMIT:
+            model.price = price(design.row_entries, entries, problem.columns)
+            model.form = lambda: formed(part, here, free)
+        return model
 
     def minimised(self, enough: float, most: int) -> Array:
         """Return y near the minimum.
@@ -94,16 +112,34 @@ class Model:
         """
         y, slope = self.x, self.gradient
         first = best = self._norm(self._least(y, slope))
-        idle = 0
-        while self.products < most and idle < IDLE:
+        idle = turns = 0
+        if isinstance(self.metric, FormedMetric):
+            enough = min(enough, SHARP)
+        while self.products < most and idle < IDLE and turns < TURNS:
+            turns += 1
+            if self.products >= self.price:
+                self.use_formed()
+                enough = min(enough, SHARP)
             y, slope = self._kinked_step(y, slope)  # 1.
             y = self._balanced(y)
             y, slope = self._face_step(y, slope, NEAR * enough * first, most)  # 2.
             left = self._norm(self._least(y, slope))
             if not left > enough * first:  # 3.
                 break
-            idle, best = (0, left) if left < best else (idle + 1, best)
+            idle, best = (0, left) if left < SHORTER * best else (idle + 1, best)
         return y
+
+    def use_formed(self) -> None:
+        """Form the Hessian, if it may be: products with it are nearly free from then on."""
+        if self.form is not None:
+            self.metric = FormedMetric(self.form(), self.free)
+            self.product, self.form, self.price = self.metric.product, None, math.inf
+            self.stretches = (1.0, 1.0)
+
+    @property
+    def forms(self) -> bool:
+        """Whether a formed Hessian has been worth it, or nearly so."""
+        return isinstance(self.metric, FormedMetric) or self.products >= self.price
 
     def _least(self, y: Array, slope: Array) -> Array:
         return np.where(self.free, self.lasso.least_subgradient(y, slope), 0.0)
@@ -112,7 +148,7 @@ class Model:
         return float(np.sqrt((v * v / self.diagonal).sum()))
 
     def _image(self, v: Array) -> Array:
-        self.products += 1
+        self.products += isinstance(self.metric, GramMetric)
         return self.product(v)
 
     def _change(self, y: Array, p: Array, slope: Array, image: Array) -> float:
@@ -195,6 +231,34 @@ class Model:
             t *= 0.5
         return y, slope
 
+    def _preconditioner(self, on: Mask, y: Array) -> Operator:
+        """Return what stands for the inverse on a face, blind to what changes nothing."""
+        if isinstance(self.metric, FormedMetric):
+            inverse = self.metric.inverse(on, self.lasso, y)
+        else:
+            inverse = self.metric.inverse(on, self.diagonal, self._bent(y))
+        flat = self.flat
+        if flat is None:
+            return inverse
+
+        def levelled(r: Array) -> Array:
+            # Rounding along these directions would come back magnified without limit.
+            out = r.copy()
+            out[flat] -= out[flat].mean(axis=1, keepdims=True)
+            out = inverse(out)
+            out[flat] -= out[flat].mean(axis=1, keepdims=True)
+            return out
+
+        return levelled
+
+    def _bent(self, y: Array) -> Array:
+        """Return the diagonal of the penalty's second derivative at y."""
+        if not self.lasso.group:
+            return np.zeros_like(y)
+        sizes = self.lasso.sizes(y)
+        safe = np.where(sizes > 0, sizes, 1.0)
+        return np.where(sizes > 0, self.lasso.strength / safe * (1 - (y / safe) ** 2), 0.0)
+
     def _crossed(self, before: Array, after: Array) -> Mask:
         """Return where an entry has another sign, or a row of a group turned round."""
         if self.lasso.group:
@@ -211,15 +275,17 @@ class Model:
         stop = max(FACE * self._norm(residual), enough)
         if not self._norm(residual) > stop:
             return move, image
-        precondition = self.metric.inverse(on, self.diagonal)
+        precondition = self._preconditioner(on, y)
         direction = z = precondition(residual)
         rho = dot(residual, z)
         most = min(most, self.products + self.patience)
-        while self._norm(residual) > stop and self.products < most:
+        for _ in range(most - self.products):
+            if not self._norm(residual) > stop:
+                break
             seen = self._image(direction)
             bent = np.where(on, seen + second(direction), 0.0)
             curved = dot(direction, bent)
-            if not curved > 0:
+            if not (curved > 0 and rho > 0):
                 break
             length = rho / curved
             move += length * direction
@@ -229,20 +295,3 @@ class Model:
             rho, before = dot(residual, z), rho
             direction = z + (rho / before) * direction
         return move, image
-
-
-def _blind_rows(problem: Problem, part: Problem, lasso: Lasso, free: Mask) -> Mask | None:
-    """Return the rows in which a constant across the columns changes the penalty only."""
-    unit = problem.unit
-    one_strength = lasso.strength.ndim == 2 and lasso.strength.shape[1] == 1
-    if not (unit.rowwise and unit.shift_invariant and one_strength) or lasso.group:
-        return None
-    if problem.score_ridge.any():
-        return None
-    return np.asarray((part.ridge == 0) & (lasso.strength[:, 0] > 0) & free.all(axis=1))
-
-
-def smooth_or(lasso: Lasso | None, shape: tuple[int, ...]) -> Lasso:
-    """Return the penalty, or one of strength zero where there is none."""
-    zero = np.zeros((shape[0], *(1 for _ in shape[1:])))
-    return lasso or Lasso(zero, group=False)

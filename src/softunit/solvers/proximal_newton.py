@@ -18,14 +18,17 @@ from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step
-from softunit.solvers.proximal_model import Model, smooth_or
+from softunit.solvers.proximal_model import Model
+from softunit.solvers.proximal_rows import smooth_or
 
 HALVINGS, ARMIJO = 60, 1e-4
 HIDDEN = 1e3  # times rounding of the value: a promise below it cannot be seen to be kept
-LOOSE = 0.5  # by which a model's subgradient falls at least
+LOOSE, TIGHT = 0.5, 0.03  # by which a model's subgradient falls, first and later on
 FIRST = 0.2  # of the strength that holds all at zero: where a run starts
-FALL = 5.0  # by which the strength falls
-SETTLED = 0.2  # of the strength: a subgradient that is short enough for that
+FALL, LAST = 5.0, 1.2  # by which the strength falls, and from what it falls to one at once
+CHEAP = 10  # products that take as long as forming a Hessian: it is formed at once
+ROUGH = 100  # products in a model on the way
+SETTLED = 1.0  # of the strength: a subgradient that is short enough for that
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,15 @@ class ProximalState:
         What the strength is multiplied by.
     decrement : float
         What the last step promised to gain at first order.
+    formed : bool
+        Whether the last model was worth a formed Hessian.
     """
 
     point: Point
     first: float
     factor: float = 1.0
     decrement: float = math.nan
+    formed: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ class ProximalNewton(Solver[ProximalState]):
     signs, in turn.  3. Search along the line to it, by halving.  4. Far from the optimum the
     penalty is made stronger, so that few rows of x are at work, and let go by and by.
 
-    Hessians are never formed, and one pass over all columns is made in an iteration. Without an l1
-    part it is Newton's method with conjugate gradients.
+    The Hessian is formed on up to 2,000 entries of x, where products with it would take longer. One
+    pass over all columns is made in an iteration. Without an l1 part it is Newton's method.
 
     Parameters
     ----------
@@ -104,7 +110,8 @@ class ProximalNewton(Solver[ProximalState]):
         """Return the state at the start."""
         lasso = smooth_or(problem.lasso, problem.shape)
         factor = max(1.0, FIRST * _relative(lasso, point))
-        return ProximalState(point, _violation(lasso, point), factor)
+        formed = bool(problem.prepared.get("formed", False))
+        return ProximalState(point, _violation(lasso, point), factor, formed=formed)
 
     def step(self, problem: Problem, state: ProximalState) -> tuple[ProximalState, Status]:
         """Return the next state."""
@@ -112,17 +119,22 @@ class ProximalNewton(Solver[ProximalState]):
         stronger = lasso.scaled(state.factor * lasso.strength)
         model = Model.at(problem, point, stronger)  # 1.
         loose = math.sqrt(_violation(stronger, point) / state.first) if state.first > 0 else 0.0
-        y = model.minimised(min(LOOSE, loose), self.max_products)  # 2.
+        if state.formed or model.price <= CHEAP:
+            model.use_formed()
+        enough = min(LOOSE, max(TIGHT, loose))
+        most = self.max_products if state.factor == 1 else min(self.max_products, ROUGH)
+        y = model.minimised(enough, most)  # 2.
         direction = np.zeros_like(point.x)
         direction[model.rows] = y - model.x
         moved, slope = _along(Line(problem, point, direction), lasso, stronger)  # 3.
         if moved is not None:
             factor = state.factor
             if _relative(stronger, moved) <= SETTLED:  # 4.
-                factor = max(1.0, factor / FALL)
-            return ProximalState(moved, state.first, factor, -slope), Status.RUNNING
+                factor = factor / FALL if factor > LAST * FALL else 1.0
+            formed = problem.prepared["formed"] = model.forms
+            return ProximalState(moved, state.first, factor, -slope, formed), Status.RUNNING
         if state.factor > 1:
-            return ProximalState(point, state.first, 1.0), Status.RUNNING
+            return ProximalState(point, state.first, 1.0, formed=state.formed), Status.RUNNING
         return state, why_no_step(point, slope)
 
 

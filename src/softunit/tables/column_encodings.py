@@ -100,15 +100,15 @@ class CategoricalColumn:
         found = pc.index_in(text, value_set=pyarrow.array(self.levels, pyarrow.string()))
         codes = np.asarray(found.fill_null(-1).to_numpy())
         if unknown == "error":
-            self._refuse_unseen(text, codes < 0)
+            self._refuse_unseen(text, codes < 0, table)
         return codes
 
-    def _refuse_unseen(self, text: Any, unseen: Array) -> None:
+    def _refuse_unseen(self, text: Any, unseen: Array, table: Table) -> None:
         """Raise InputError with the levels, count and first row if any level was never seen."""
-        count = int(np.count_nonzero(unseen))
-        if count:
+        if unseen.any():
+            at = table.rows_of_file(unseen)
             values = sorted(text.filter(load_pyarrow().array(unseen)).unique().to_pylist())
-            found = rows(count, int(np.argmax(unseen)), "row")
+            found = rows(len(at), int(at[0]), "row")
             raise InputError(
                 f"Column {show(self.name)} holds {listed(values, 5)}, never seen when the model"
                 f" was fitted ({found}). Its levels are {listed(self.levels, 10)}. Correct the"

@@ -35,6 +35,9 @@ class Table:
         The columns of NPZ and svmlight files.
     target : ndarray of shape (n_rows,) or None
         Their target.
+    origin : ndarray of int, shape (n_rows,), or None
+        The row of the file, from 0, that each row was made of; None where they are those of the
+        file.
     """
 
     names: tuple[str, ...]
@@ -43,6 +46,7 @@ class Table:
     arrow: Any = field(default=None, repr=False)
     matrix: Any = field(default=None, repr=False)
     target: Array | None = field(default=None, repr=False)
+    origin: Array | None = field(default=None, repr=False)
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -53,6 +57,16 @@ class Table:
     def is_sparse(self) -> bool:
         """Whether the columns are those of a sparse matrix."""
         return self.matrix is not None and sparse.issparse(self.matrix)
+
+    def rows_of_file(self, mask: Array) -> Array:
+        """Return the rows of the file, from 0 and rising, that some rows were made of.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (n_rows,)
+        """
+        found = np.flatnonzero(mask)
+        return found if self.origin is None else np.unique(self.origin[found])
 
     def column(self, name: str, *, role: str = "column") -> Any:
         """Return one column: a pyarrow ChunkedArray, or an ndarray of shape (n_rows,).

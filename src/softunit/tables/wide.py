@@ -86,7 +86,8 @@ def long_from_wide(
             refuse_missing(missing_rows(_shared(column, name)), name, _SHARED_WISH)
         columns[name] = column.take(pyarrow.array(at_rows))
     long = pyarrow.table(columns)
-    return Table(tuple(long.column_names), long.num_rows, source=table.source, arrow=long)
+    names = tuple(long.column_names)
+    return Table(names, long.num_rows, source=table.source, arrow=long, origin=at_rows)
 
 
 def _check_reserved(names: Sequence[str], taken: Collection[str]) -> None:
