@@ -524,3 +524,13 @@ def test_a_run_that_is_stopped_is_the_last_of_its_point(monkeypatch):
     assert found.solution.status is su.Status.STOPPED
     assert runs == [(3, 3)]
     assert found.solution.x.shape == problem.shape
+
+
+def test_more_zeros_that_are_pulled_than_may_join_at_once_end_at_the_optimum():
+    rng = np.random.default_rng(0)
+    a, y = rng.standard_normal((120, 1200)), rng.integers(0, 3, 120)
+    problem = su.Problem(a, Multinomial(3), y, ElasticNet(0.002))
+    solution = su.minimize(problem, tol=1e-8)
+    assert solution.converged
+    assert float(np.abs(problem.least_subgradient(problem.evaluate(solution.x))).max()) <= 1e-8
+    assert np.count_nonzero(solution.x) < 300
