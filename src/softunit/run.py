@@ -213,8 +213,11 @@ class _Run:
         """Return whether points that seemed to be within tol are not, again and again.
 
         Scores moved along lines are then more exact than those that the point itself gives: each
-        is one step from an optimum that float64 cannot name.
+        is one step from an optimum that float64 cannot name. A solver that sees no gradients may
+        well be deceived by the few slopes that it has measured, and goes on.
         """
+        if "gradient" not in self.solver.needs:
+            return False
         self.afresh.append(self.history[-1].gradient_norm)
         if self.afresh[-1] <= self.tol or len(self.afresh) <= self.patience:
             return False
