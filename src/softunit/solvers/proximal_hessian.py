@@ -17,11 +17,10 @@ from softunit.penalties import Lasso
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solvers.conjugate_gradients import Operator
+from softunit.solvers.proximal import with_momentum
 
 BLOCK_ENTRIES = 1 << 20  # of a block of rows, one column for each entry of x
 FASTER = 1.0  # entries of a Hessian made in the time of one in a product
-SWEEPS = 30  # accelerated gradient steps in a turn
-SETTLED = 1e-3  # of the first of these steps: a smaller one ends them
 LIFTS = (1e-13, 1e-10, 1e-7)  # of the diagonal, where constants across the columns are not seen
 LEAST = 1e-12  # of the largest diagonal entry: what a silent entry is given
 POWER_STEPS, ABOVE = 20, 1.05  # what finds the largest eigenvalue, and makes it a bound
@@ -137,19 +136,12 @@ class FormedMetric:
         """
         size = stretch * self.scale
         size = size.max(axis=1, keepdims=True) if lasso.group else size
-        p = q = np.zeros_like(y)
-        momentum, first = 1.0, 0.0
-        for _ in range(SWEEPS):
+
+        def moved(q: Array) -> Array:
             v = y + q - (slope + stretch * self.product(q)) / size
-            new = np.where(free, lasso.proximal(v, 1 / size), y) - y
-            move = float(np.abs(new - q).max())
-            first = first or move
-            if dot(q - new, new - p) > 0:  # O'Donoghue and Candes (2015): start afresh
-                momentum = 1.0
-            after = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
-            p, q, momentum = new, new + (momentum - 1) / after * (new - p), after
-            if move <= SETTLED * first:
-                break
+            return np.where(free, lasso.proximal(v, 1 / size), y) - y
+
+        p = with_momentum(moved, np.zeros_like(y))
         return p, dot(p, self.product(p))
 
     def inverse(self, on: Mask, lasso: Lasso, y: Array) -> Operator:

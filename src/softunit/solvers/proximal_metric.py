@@ -17,13 +17,12 @@ from softunit.penalties import Lasso
 from softunit.problem import Problem
 from softunit.solvers.blocks import Index
 from softunit.solvers.conjugate_gradients import Operator
+from softunit.solvers.proximal import with_momentum
 from softunit.solvers.row_sample import RowSample
 from softunit.spectrum import is_blind, seen_gram
 
 GRAM_LIMIT = 1500  # rows of x up to which their Gram is made and factored
 GRAM_ROWS = 4  # rows of the design for each of them, where it is made of a sample
-SWEEPS = 30  # accelerated gradient steps on the Gram: what one product with the Hessian costs
-SETTLED = 1e-3  # of the first of these steps: a smaller one ends them
 LEAST = 1e-12  # of the largest diagonal entry: what a silent column is given
 WORTH = 0.7  # of the columns: more are not copied
 SPARE = 1.5  # times the columns asked for, in a copy that is used again
@@ -120,19 +119,12 @@ class GramMetric:
         means = self.means if y.ndim == 2 else self.means[0]
         size = stretch * (np.asarray(means) * self._largest(gram) + self.ridge.max(initial=0.0))
         size = np.asarray(size.max()) if lasso.group else size
-        p = q = np.zeros_like(y)
-        momentum, first = 1.0, 0.0
-        for _ in range(SWEEPS):
+
+        def moved(q: Array) -> Array:
             v = y + q - (slope + stretch * product(q)) / size
-            new = np.where(free, lasso.proximal(v, 1 / size), y) - y
-            move = float(np.abs(new - q).max())
-            first = first or move
-            if dot(q - new, new - p) > 0:  # O'Donoghue and Candes (2015): start afresh
-                momentum = 1.0
-            after = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
-            p, q, momentum = new, new + (momentum - 1) / after * (new - p), after
-            if move <= SETTLED * first:
-                break
+            return np.where(free, lasso.proximal(v, 1 / size), y) - y
+
+        p = with_momentum(moved, np.zeros_like(y))
         return p, dot(p, product(p))
 
     def inverse(self, on: Mask, diagonal: Array, bent: Array) -> Operator:
