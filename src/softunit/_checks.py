@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from softunit._row_array import RowArray
 from softunit._typing import Array, Vector
 from softunit.errors import InputError
 
@@ -151,6 +152,8 @@ def check_weights(value: object, n: int, *, rows: str = "A") -> Vector:
     rows : str, default "A"
         What has n rows, as the user calls it.
     """
+    if isinstance(value, RowArray):
+        return cast("Vector", _checked_away("the weights", value, (n,), least=0.0))
     w = check_vector("the weights", value, n, rows=rows)
     negative = np.flatnonzero(w < 0)
     if len(negative):
@@ -222,6 +225,9 @@ def check_known(kind: str, name: str, known: Iterable[str]) -> None:
 
 def check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
     """Return the offset as float64 of the shape of the scores, or raise `InputError`."""
+    if isinstance(offset, RowArray):
+        shape = (n,) if columns is None else (n, columns)
+        return cast("Array", _checked_away("the offset", offset, shape))
     if columns is None:
         return check_vector("the offset", offset, n)
     array = np.asarray(offset, dtype=np.float64)
@@ -233,3 +239,19 @@ def check_offset(offset: npt.ArrayLike, n: int, columns: int | None) -> Array:
     for k in range(columns):
         check_vector(f"column {k} of the offset", array[:, k], n)
     return array
+
+
+def _checked_away(
+    name: str, value: RowArray, shape: tuple[int, ...], *, least: float = -np.inf
+) -> RowArray:
+    """Return an array that is kept elsewhere; its shape and its range are checked there."""
+    if value.shape != shape:
+        raise InputError(f"{name} have shape {value.shape}; they must have shape {shape}.")
+    low, total = value.min(), value.sum()
+    if not np.isfinite(total):
+        raise InputError(f"{name} hold NaN or infinity, or their sum overflows: {total}.")
+    if low < least:
+        raise InputError(f"{name} must be >= {least:g}; the least is {low}.")
+    if least == 0 and total == 0:
+        raise InputError(f"{name} are all zero ({shape[0]} rows): no row is left to fit.")
+    return value

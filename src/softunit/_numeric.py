@@ -40,6 +40,11 @@ def as_columns(v: Array) -> Matrix:
     return v[:, None] if v.ndim == 1 else v
 
 
+def is_centred(x: Matrix) -> bool:
+    """Return whether the mean of each row of x is rounding of the largest entry."""
+    return bool(np.abs(x.mean(axis=1)).max() <= 64 * EPS * np.abs(x).max())
+
+
 class ShiftedCholesky:
     """Cholesky of H + shift * diag(H), with the smallest shift of a growing series that succeeds.
 
@@ -79,6 +84,18 @@ class ShiftedCholesky:
         # Rounding is all there is: what is left is the scaled gradient.
         self.shift = math.inf
         return np.eye(len(matrix)), True
+
+    @property
+    def parts(self) -> tuple[Vector, Matrix]:
+        """Scales of the rows, (p,), and the lower factor, (p, p): all that `solve` takes."""
+        return self._scale, self._factor[0]
+
+    @classmethod
+    def of_parts(cls, scale: Vector, factor: Matrix) -> ShiftedCholesky:
+        """Return it from its parts again; `shift` is not known then."""
+        made = cls.__new__(cls)
+        made._scale, made._factor, made.shift = scale, (factor, True), math.nan
+        return made
 
     def solve(self, right: Vector) -> Vector:
         """Return the solution of the shifted system, shape (p,)."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from softunit._array_api import added, widened
 
 NAME = "softunit-blocks"  # of the threads
 
@@ -34,7 +35,9 @@ def cores() -> int:
     return max(1, min((p["num_threads"] for p in pools if p["user_api"] == "blas"), default=1))
 
 
-def add_up(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
+def add_up(
+    function: Callable[[Item], Terms], items: Sequence[Item], *, alone: bool = False
+) -> Terms:
     """Return the sum of function(item) over all items, on as many threads as linear algebra has.
 
     Items are dealt out in turn to one chain for each thread and added up in order, so one number
@@ -46,30 +49,31 @@ def add_up(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
         Returns a tuple of floats and arrays, new ones at every call.
     items : sequence
         At least one.
+    alone : bool, default False
+        Whether one thread does it all, as where a device does the work.
     """
     inside = threading.current_thread().name.startswith(NAME)  # a chain of another sum
-    workers = min(cores(), len(items)) if len(items) > 1 and not inside else 1
+    workers = min(cores(), len(items)) if len(items) > 1 and not (inside or alone) else 1
     if workers < 2:
         return _chain(function, items)
+    chains = [items[i::workers] for i in range(workers)]
     with blocks_on_threads():
-        futures = [
-            _pool(workers).submit(copy_context().run, _chain, function, items[i::workers])
-            for i in range(workers)
-        ]
+        futures: list[Future[Terms]] = []
+        with suppress(RuntimeError):  # where memory is limited a thread may not be had
+            for chain in chains:
+                context = copy_context()
+                futures.append(_pool(workers).submit(context.run, _chain, function, chain))
         parts = [future.result() for future in futures]
+        parts += [_chain(function, chain) for chain in chains[len(futures) :]]
     return tuple(sum(terms[1:], start=terms[0]) for terms in zip(*parts, strict=True))
 
 
 def _chain(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:
-    totals = [_widened(term) for term in function(items[0])]
+    totals = [widened(term) for term in function(items[0])]
     for item in items[1:]:
         for i, term in enumerate(function(item)):
-            totals[i] += term
+            totals[i] = added(totals[i], term)
     return tuple(totals)
-
-
-def _widened(term: Any) -> Any:
-    return np.asarray(term, dtype=np.float64) if isinstance(term, np.ndarray) else term
 
 
 @cache

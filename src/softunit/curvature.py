@@ -12,11 +12,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from softunit._array_api import column_sums, matching, namespace
 from softunit._typing import Array, Matrix, Vector
 
 WeightedGram = Callable[[Vector], Matrix]
@@ -100,7 +101,8 @@ class Curvature(ABC):
 
     def diagonal_sum(self) -> Vector:
         """Return the sum over rows of the diagonal of C, one entry per column of scores."""
-        return np.asarray(self.diagonal().sum(axis=0, dtype=np.float64))
+        total: Vector = column_sums(self.diagonal())
+        return total
 
     def row_form(self) -> RowForm | None:
         """Return the curvature as weighted rows, or None where it has no such form."""
@@ -186,6 +188,9 @@ class Diagonal(WeightedRows):
 
     def matvec(self, v: Array) -> Array:
         """Return w * v, shape (n,) or (n, K)."""
+        if not isinstance(v, np.ndarray):
+            w = matching(self.weights, v)
+            return w * v if v.ndim == 1 else w[:, None] * v
         return np.asarray((self.weights.astype(v.dtype, copy=False) * v.T).T)
 
     def diagonal(self) -> Matrix:
@@ -241,14 +246,24 @@ class RowSoftmax(BlockRows):
 
     def matvec(self, v: Array) -> Array:
         """Return s * (p*v - p <p, v>) row by row, shape (n, K)."""
+        if not isinstance(v, np.ndarray):
+            return self._on_device(v)
         u = self.probabilities * v
         u -= self.probabilities * u.sum(axis=1)[:, None]
         if self.weights is not None:
             u *= self.weights.astype(u.dtype, copy=False)[:, None]
         return u
 
+    def _on_device(self, v: Any) -> Any:
+        p = matching(self.probabilities, v)
+        u = p * v
+        u -= p * namespace(u).sum(u, axis=1, keepdims=True)
+        return u if self.weights is None else u * matching(self.weights, v)[:, None]
+
     def block_gram(self, block: Matrix) -> Matrix:
         """Return A' C A, (dK, dK): weighted Grams on the diagonal, less one symmetric product."""
+        if not isinstance(block, np.ndarray):
+            return self._gram_on_device(block)
         (n, d), k = block.shape, self.probabilities.shape[1]
         p = self.probabilities
         root = p if self.weights is None else p * np.sqrt(self.weights)[:, None]
@@ -260,6 +275,17 @@ class RowSoftmax(BlockRows):
             own = p[:, c] if self.weights is None else p[:, c] * self.weights
             four[:, c, :, c] += block.T @ (own[:, None] * block)
         return np.asarray(total)
+
+    def _gram_on_device(self, block: Any) -> Any:
+        xp, (n, d), k = namespace(block), block.shape, self.probabilities.shape[1]
+        p, s = matching(self.probabilities, block), matching(self.weights, block)
+        root = p if s is None else p * xp.sqrt(s)[:, None]
+        rows = xp.reshape(block[:, :, None] * root[:, None, :], (n, d * k))
+        four = xp.reshape(-(rows.T @ rows), (d, k, d, k))
+        own = p if s is None else p * s[:, None]
+        for c in range(k):
+            four[:, c, :, c] += block.T @ (own[:, c][:, None] * block)
+        return xp.reshape(four, (d * k, d * k))
 
     def expanded_gram(self, gram: WeightedGram, transpose: Transpose) -> Matrix:
         """Return A' C A, (dK, dK), from K(K+1)/2 weighted Grams."""
@@ -279,6 +305,9 @@ class RowSoftmax(BlockRows):
     def diagonal(self) -> Matrix:
         """Return s_i p_ik (1 - p_ik), shape (n, K)."""
         each = self.probabilities * (1 - self.probabilities)
+        if not isinstance(each, np.ndarray):
+            s = matching(self.weights, each)
+            return each if s is None else each * s[:, None]
         if self.weights is not None:
             each *= self.weights.astype(each.dtype, copy=False)[:, None]
         return np.asarray(each)

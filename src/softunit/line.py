@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from softunit._numeric import EPS, dot
-from softunit._threads import add_up
 from softunit._typing import Array
-from softunit.passes import Block
+from softunit.designs.base import Block
 from softunit.point import Point
 from softunit.problem import Problem
 
@@ -75,7 +74,7 @@ class Line:
             moved, g = by_rows.value_gradient(rows, z[rows] + t * dz[rows])
             return moved, dot(g, dz[rows])
 
-        more, steeper = add_up(part, by_rows.blocks(self.problem.columns))
+        more, steeper = by_rows.add_up(part, by_rows.blocks(self.problem.columns))
         return value + more, slope + steeper
 
     def point(self, t: float) -> Point:

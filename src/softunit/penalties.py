@@ -309,12 +309,15 @@ def as_penalties(penalty: Penalty | Sequence[Penalty]) -> tuple[Penalty, ...]:
 
 
 def total_diagonal(penalties: Sequence[Penalty], space: str, rows: int) -> Vector:
-    """Return the sum of the diagonals of the penalties of one space, shape (rows,)."""
-    total = np.zeros(rows)
+    """Return the sum of the diagonals of the penalties of one space, shape (rows,).
+
+    Without any it is one zero seen as many: rows may be too many for a vector of nothing.
+    """
+    total: Vector = np.broadcast_to(0.0, rows)
     for penalty in penalties:
         if penalty.space == space:
             total = total + penalty.diagonal(rows)
-    return total
+    return total if space == "score" else np.array(total)
 
 
 def total_lasso(penalties: Sequence[Penalty], shape: tuple[int, ...]) -> Lasso | None:

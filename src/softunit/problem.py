@@ -17,7 +17,7 @@ from softunit._typing import Array, Kind, Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs.auto import as_design
 from softunit.designs.base import Design
-from softunit.errors import InputError
+from softunit.errors import InputError, NeedsError
 from softunit.passes import Rows
 from softunit.penalties import NoPenalty, Penalty, as_penalties, total_diagonal, total_lasso
 from softunit.point import Point
@@ -74,6 +74,8 @@ class Problem:
     ------
     InputError
         If shapes disagree, or target, weights or offset hold what they must not.
+    NeedsError
+        If the unit couples rows that do not live in memory.
     """
 
     def __init__(
@@ -91,11 +93,17 @@ class Problem:
         self.design = as_design(design)
         self.unit = unit
         n, d = self.design.shape
-        self.target = unit.check(target, n)
+        if self.design.home != "memory" and not unit.rowwise:
+            raise NeedsError(
+                f"{type(unit).__name__} couples all rows, and these live on a {self.design.home}:"
+                " it needs them in memory. Units of single rows, as Multinomial, take them there."
+            )
+        beside = self.design.beside
+        self.target = beside(unit.check(beside(target), n))
         columns = unit.columns(self.target)
         self.shape: tuple[int, ...] = (d,) if columns is None else (d, columns)
-        self.weights = None if weights is None else check_weights(weights, n)
-        self.offset = None if offset is None else check_offset(offset, n, columns)
+        self.weights = None if weights is None else check_weights(beside(weights), n)
+        self.offset = None if offset is None else check_offset(beside(offset), n, columns)
         self.mass = self._total if unit.rowwise and not unit.relative else 1.0
         self._penalise(penalty)
         self.cost = Cost()
@@ -114,7 +122,7 @@ class Problem:
         """
         twin = self._twin()
         if weights is not None:
-            twin.weights = check_weights(weights, self.design.shape[0])
+            twin.weights = check_weights(self.design.beside(weights), self.design.shape[0])
             twin.mass = twin._total if self.unit.rowwise and not self.unit.relative else 1.0
         elif "gram" in self.__dict__:
             twin.__dict__["gram"] = self.gram
@@ -145,6 +153,7 @@ class Problem:
             whole = self.design
             design = whole.rows(rows) if isinstance(rows, slice) else whole.gathered(rows)
         twin.design = design
+        # A sample lives here, with all that belongs to it.
         twin.target, twin.weights = self.target[rows], weights
         twin.offset = None if self.offset is None else self.offset[rows]
         share = twin.design.shape[0] / self.design.shape[0]
@@ -190,6 +199,8 @@ class Problem:
     def stores_scores(self) -> bool:
         """Whether n K floats fit the memory rule: a small share of the design plus 48 MiB."""
         n, columns = self.design.shape[0], self.columns
+        if self.design.home != "memory":
+            return False
         if columns == 1 or not self.unit.rowwise:
             return True
         return STORED_SCORES * 8 * n * columns <= 0.15 * self.design.nbytes + (48 << 20)
@@ -210,7 +221,7 @@ class Problem:
     @cached_property
     def gram(self) -> Matrix:
         """A' diag(s) A / mass, (d, d): the second moments of the columns."""
-        s = np.ones(self.design.shape[0]) if self.weights is None else self.weights
+        s = np.broadcast_to(1.0, self.design.shape[0]) if self.weights is None else self.weights
         self.cost.rows += self.design.shape[0]
         return self.design.gram(Diagonal(s)) / self.mass
 
@@ -232,7 +243,8 @@ class Problem:
     @property
     def by_rows(self) -> Rows:
         """What slices of the rows add to F."""
-        q = self.score_ridge if self.score_ridge.any() else None
+        # A stride of zero is one zero seen as many.
+        q = self.score_ridge if self.score_ridge.strides[0] and self.score_ridge.any() else None
         return Rows(self.design, self.unit, self.target, self.weights, self.offset, q, self.mass)
 
     def scores(self, x: Array) -> Array:

@@ -169,12 +169,11 @@ def _moments(problem: Problem, directions: Matrix, *, blind: bool) -> tuple[Matr
     design, mass = problem.design, problem.mass
     m = directions.shape[1]
     image, squares = np.zeros(directions.shape), np.zeros((m, m))
-    parts = list(design.blocks())
     seen = None
     if blind:
-        moved = np.concatenate([block.toarray() @ directions for _, block in parts])
+        moved = np.concatenate([block.toarray() @ directions for _, block in design.blocks()])
         seen = problem.unit.projection(design.shape[0]).matvec(moved)
-    for rows, block in parts:
+    for rows, block in design.blocks():
         a = block.toarray()
         moved = a @ directions if seen is None else seen[rows]
         weighed = moved if problem.weights is None else problem.weights[rows, None] * moved
@@ -322,5 +321,5 @@ def least_hessian(problem: Problem, bounds: Bounds) -> Matrix | None:
     elif problem.weights is None:
         gram = floor * problem.gram
     else:  # the bound on the curvature holds the weights already
-        gram = floor * problem.design.gram(Diagonal(np.ones(n)))
+        gram = floor * problem.design.gram(Diagonal(np.broadcast_to(1.0, n)))
     return np.asarray(gram + np.diag(problem.ridge))

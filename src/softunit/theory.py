@@ -244,7 +244,8 @@ def local_theory(
 def _stretch(problem: Problem) -> tuple[float, float]:
     """Return the square of the least singular value of A that counts, and the largest itself."""
     design, n = problem.design, problem.design.shape[0]
-    whole = seen_gram(problem) if is_blind(problem) else design.gram(Diagonal(np.ones(n)))
+    ones = np.broadcast_to(1.0, n)
+    whole = seen_gram(problem) if is_blind(problem) else design.gram(Diagonal(ones))
     squares = np.linalg.eigvalsh(_to_input(design, whole))
     null = squares <= len(squares) * EPS * squares[-1]
     # Directions that no score sees do not count where nothing else does see them.

@@ -100,7 +100,7 @@ def test_blocks_add_up_to_the_whole(
     x = rng.standard_normal(problem.shape)
     whole = problem.evaluate(x)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("softunit.passes.BLOCK_ENTRIES", 1000)
+        patch.setattr("softunit.designs.base.BLOCK_ENTRIES", 1000)
         streamed = su.Problem(a, Multinomial(k), problem.target, Ridge(0.1))
         assert len(streamed.by_rows.blocks(streamed.columns)) > 1
         point = streamed.evaluate(x)

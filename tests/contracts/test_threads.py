@@ -176,7 +176,9 @@ def test_nobody_takes_the_threads_that_another_holds(two):
 
 @pytest.mark.parametrize("solver", ["newton-cholesky", "newton-cg", "sketched-newton", "lbfgs"])
 def test_a_run_leaves_linear_algebra_as_it_was(solver, two, monkeypatch):
-    monkeypatch.setattr("softunit.passes.BLOCK_ENTRIES", 1)  # several blocks: threads have work
+    monkeypatch.setattr(
+        "softunit.designs.base.BLOCK_ENTRIES", 1
+    )  # several blocks: threads have work
     seen = []
     problem = multinomial_problem(np.random.default_rng(0))
     assert len(problem.by_rows.blocks(problem.columns)) > 1
@@ -188,7 +190,7 @@ def test_a_run_leaves_linear_algebra_as_it_was(solver, two, monkeypatch):
 
 def test_a_damped_run_leaves_linear_algebra_as_it_was(two, monkeypatch):
     # Saturated scores make short steps: the damping asks for second moments on the way.
-    monkeypatch.setattr("softunit.passes.BLOCK_ENTRIES", 1)
+    monkeypatch.setattr("softunit.designs.base.BLOCK_ENTRIES", 1)
     rng = np.random.default_rng(0)
     a, y = rng.standard_normal((300, 4)), labels(3)(rng, 300)
     problem = su.Problem(a, Multinomial(3), y, Ridge(1e-8))
@@ -199,7 +201,7 @@ def test_a_damped_run_leaves_linear_algebra_as_it_was(two, monkeypatch):
 
 
 def test_a_run_that_fails_leaves_linear_algebra_as_it_was(two, monkeypatch):
-    monkeypatch.setattr("softunit.passes.BLOCK_ENTRIES", 1)
+    monkeypatch.setattr("softunit.designs.base.BLOCK_ENTRIES", 1)
 
     def stop(record, point):
         raise ArithmeticError("from the callback")
@@ -210,7 +212,7 @@ def test_a_run_that_fails_leaves_linear_algebra_as_it_was(two, monkeypatch):
 
 
 def test_threads_of_ones_own_may_run_problems_at_once(two, monkeypatch):
-    monkeypatch.setattr("softunit.passes.BLOCK_ENTRIES", 1)
+    monkeypatch.setattr("softunit.designs.base.BLOCK_ENTRIES", 1)
     problems = [multinomial_problem(np.random.default_rng(seed)) for seed in range(4)]
     alone = [su.minimize(problem, tol=1e-10).value for problem in problems]
     found: queue.Queue[tuple[int, float]] = queue.Queue()

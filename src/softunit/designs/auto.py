@@ -7,21 +7,24 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from softunit._array_api import check_finite, is_elsewhere, seen_by_numpy, to_numpy
 from softunit._checks import check_finite_columns
 from softunit.designs.base import Design
 from softunit.designs.dense import DenseDesign
 from softunit.designs.scaled import ScaledDesign
 from softunit.designs.sparse import SparseDesign
+from softunit.designs.tensor import TensorDesign
 from softunit.errors import InputError
 
 
 def as_design(a: Any, *, intercept: bool = False) -> Design:
-    """Return a design for an array, a sparse matrix, a frame or a design.
+    """Return a design for an array, a tensor, a sparse matrix, a frame or a design.
 
     Parameters
     ----------
-    a : array_like, scipy sparse, pandas or polars frame of shape (n, d), or Design
-        Contiguous floating-point arrays are not copied.
+    a : array_like, tensor, scipy sparse, pandas or polars frame of shape (n, d), or Design
+        Contiguous floating-point arrays are not copied, and nor are tensors: one in the memory of
+        this machine becomes a `DenseDesign`, one on a device stays there in a `TensorDesign`.
     intercept : bool, default False
         Whether to append a column of ones; the columns are then centred inside, which changes
         no score and makes solvers faster.
@@ -46,6 +49,11 @@ def _wrap(a: Any) -> Design:
     if sparse.issparse(a):
         check_finite_columns(a)
         return SparseDesign(a)
+    if is_elsewhere(a):
+        tensor = TensorDesign(a)
+        check_finite(tensor.array)
+        # In this machine's memory NumPy sees the same entries, and works faster on them.
+        return DenseDesign(to_numpy(a)) if seen_by_numpy(a) else tensor
     names = [str(name) for name in a.columns] if hasattr(a, "columns") else None
     try:
         array = np.asarray(a)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from softunit._array_api import is_elsewhere, to_numpy
 from softunit._threads import add_up, linear_algebra_on_threads
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import BlockRows, Curvature, WeightedRows, recentred
@@ -24,7 +25,25 @@ GRAM_ENTRIES = 1 << 20
 WIDE = 400
 """Columns above which linear algebra has work for threads of its own in the Gram of one block."""
 
+Home: TypeAlias = Literal["memory", "disk", "device", "cluster"]
+"""Where rows live: here as NumPy arrays; in files, read chunk by chunk; in arrays of a device;
+on other machines."""
+
+Terms = tuple[Any, ...]
+"""Floats and arrays that are folded over chunks of rows."""
+
+Block: TypeAlias = "tuple[slice, Design]"
+"""Some rows, and the design of these rows."""
+
 DIGITS = 1e4  # by which a centre may outweigh what is left, in squares: four of sixteen digits
+
+
+def folded(total: Terms | None, more: Terms, folds: Sequence[np.ufunc] | None = None) -> Terms:
+    """Return two tuples of terms folded into one; nothing folded with terms is these terms."""
+    if total is None:
+        return tuple(more)
+    each = folds or (np.add,) * len(more)
+    return tuple(fold(a, b) for fold, a, b in zip(each, total, more, strict=True))
 
 
 class Design(ABC):
@@ -36,6 +55,21 @@ class Design(ABC):
 
     shape: tuple[int, int]
     dtype: np.dtype[np.floating]
+
+    @property
+    def home(self) -> Home:
+        """Where the rows live; where that is not "memory", passes over them are what costs."""
+        return "memory"
+
+    @property
+    def sample_limit(self) -> int | None:
+        """Most rows that should be gathered at once; None where there is no limit."""
+        return None
+
+    @property
+    def block_entries(self) -> int:
+        """Entries of a block of rows that suits the place where it is worked on."""
+        return BLOCK_ENTRIES
 
     @property
     @abstractmethod
@@ -91,20 +125,24 @@ class Design(ABC):
         """Return at least |A| x for x >= 0, (n,) or (n, K): what rounding of A x scales with."""
         out = np.empty((self.shape[0], *x.shape[1:]))
 
-        def part(block: tuple[slice, Design]) -> tuple[float]:
+        def part(block: Block) -> tuple[float]:
             out[block[0]] = np.abs(block[1].toarray()) @ x
             return (0.0,)
 
-        add_up(part, list(self.blocks()))
+        self.over_blocks(part)
         return out
 
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g for g >= 0 of shape (n,), with entrywise absolute values."""
 
-        def part(block: tuple[slice, Design]) -> tuple[Vector]:
+        def part(block: Block) -> tuple[Vector]:
             return (g[block[0]] @ np.abs(block[1].toarray()),)
 
-        return np.asarray(add_up(part, list(self.blocks()))[0])
+        return np.asarray(self.over_blocks(part)[0])
+
+    def largest_terms(self, x: Array) -> float:
+        """Return at least max_i sum_j |a_ij| |x_j|: what rounding of a score scales with."""
+        return float(max(block.abs_matvec(np.abs(x)).max() for _, block in self.blocks()))
 
     def gram(self, curvature: Curvature) -> Matrix:
         """Return A' C A, symmetric, (d, d) or (dK, dK)."""
@@ -121,8 +159,8 @@ class Design(ABC):
 
     def _block_rows(self, curvature: BlockRows) -> Matrix:
         total: Matrix | None = None
-        for rows in self._slices(GRAM_ENTRIES // max(1, self.shape[1])):
-            part = curvature[rows].block_gram(self.rows(rows).toarray())
+        for rows, block in self.blocks(GRAM_ENTRIES // max(1, self.shape[1])):
+            part = curvature[rows].block_gram(block.toarray())
             total = part if total is None else np.add(total, part, out=total)
         assert total is not None
         return total
@@ -143,7 +181,7 @@ class Design(ABC):
         blocks = list(self.blocks())
         signed = bool((weights < 0).any())
 
-        def part(block: tuple[slice, Design], shift: Vector | None = None) -> tuple[Any, ...]:
+        def part(block: Block, shift: Vector | None = None) -> tuple[Any, ...]:
             a, p = block[1].toarray(), weights[block[0]]
             if shift is not None:
                 a = a - shift
@@ -169,14 +207,81 @@ class Design(ABC):
         rows : int or None, default None
             Rows of a block; None takes as many as fit the cache.
         """
-        size = BLOCK_ENTRIES // max(1, self.shape[1]) if rows is None else rows
-        for part in self._slices(size):
-            yield part, self.rows(part)
+        size = max(64, self.block_entries // max(1, self.shape[1]) if rows is None else rows)
+        for chunk, design in self.chunks():
+            n = design.shape[0]
+            for start in range(0, n, size):
+                part = slice(start, min(start + size, n))
+                where = slice(chunk.start + part.start, chunk.start + part.stop)
+                yield where, design.rows(part)
 
-    def _slices(self, size: int) -> Iterator[slice]:
-        n, size = self.shape[0], max(64, size)
-        for start in range(0, n, size):
-            yield slice(start, min(start + size, n))
+    def over_blocks(self, part: Callable[[Block], Terms], rows: int | None = None) -> Terms:
+        """Return the sum of part((slice, block)) over all blocks, on threads, chunk by chunk.
+
+        Parameters
+        ----------
+        part : callable
+        rows : int or None, default None
+            As in `blocks`.
+        """
+        total: Terms | None = None
+        for chunk, design in self.chunks():
+            moved = [
+                (slice(chunk.start + at.start, chunk.start + at.stop), block)
+                for at, block in design.blocks(rows)
+            ]
+            total = folded(total, add_up(part, moved))
+        assert total is not None
+        return total
+
+    # Where rows do not live in memory, these are overridden -------------------------------------
+
+    def chunks(self) -> Iterator[tuple[slice, Design]]:
+        """Yield (slice, design of these rows that can be worked on here) over all rows in order."""
+        yield slice(0, self.shape[0]), self
+
+    def reduce(
+        self,
+        function: Callable[[Design, tuple[Any, ...]], Terms],
+        arrays: tuple[Any, ...] = (),
+        folds: Sequence[np.ufunc] | None = None,
+    ) -> Terms:
+        """Return the terms of function(chunk, its part of the arrays), folded over all chunks.
+
+        Parameters
+        ----------
+        function : callable
+            Takes a design and arrays of its rows, and returns floats and NumPy arrays. It can be
+            sent away: a function of a module, or a partial of one.
+        arrays : tuple of (ndarray, RowArray or None), default ()
+            With a row for each row of the design.
+        folds : sequence of numpy.ufunc or None, default None
+            For each term; None adds them all up.
+        """
+        return function(self, arrays)
+
+    def at_hand(self, size: int) -> tuple[npt.NDArray[np.integer], Design] | None:
+        """Return rows in random order that another pass has gathered on its way, if it has.
+
+        Parameters
+        ----------
+        size : int
+            How many.
+
+        Returns
+        -------
+        tuple of (index, Design), or None
+            Which rows they are, drawn without weights, and their design in memory.
+        """
+        return None
+
+    def beside(self, array: Any) -> Any:
+        """Return an array of the rows where it is kept beside them: here, but for a cluster."""
+        return to_numpy(array) if is_elsewhere(array) else array
+
+    def placed(self, array: Any) -> Any:
+        """Return an array where the products of this design are made."""
+        return array
 
     # A wrapper that changes variables overrides these: what a pass over many blocks does once
     # for all of them, and what the user's own columns see of its x.
@@ -208,8 +313,8 @@ class Design(ABC):
 
 
 def _summed(
-    part: Callable[[tuple[slice, Design]], tuple[Any, ...]],
-    blocks: Sequence[tuple[slice, Design]],
+    part: Callable[[Block], tuple[Any, ...]],
+    blocks: Sequence[Block],
     d: int,
 ) -> tuple[Any, ...]:
     """Return the sum over blocks, on threads where the Grams of blocks are small."""

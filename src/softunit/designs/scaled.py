@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from softunit._checks import check_vector
-from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import BlockRows, Diagonal, WeightedRows
-from softunit.designs.base import Design
+from softunit.designs.base import Block, Design, Terms
 from softunit.designs.dense import DenseDesign, gather
 from softunit.designs.sparse import SparseDesign
+from softunit.designs.tensor import TensorDesign
+from softunit.designs.wrapper import WrapperDesign
 from softunit.errors import InputError
 
 LARGE = 1e24  # size of a column, or one over it, that float32 bears with outliers
@@ -23,7 +25,7 @@ LOST = 1e4  # likewise beyond which float64 does: products less the centre's lea
 COPIED = 2e8  # bytes of a dense design up to which its centred columns are then held
 
 
-class ScaledDesign(Design):
+class ScaledDesign(WrapperDesign):
     """The design [(A - 1 m') diag(1/s), 1] without forming it.
 
     Its x holds the coefficients of the scaled columns and, last, that of the intercept. `to_input`
@@ -66,16 +68,6 @@ class ScaledDesign(Design):
         self.dtype = inner.dtype
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the wrapped design."""
-        return self.inner.nbytes
-
-    @property
-    def row_entries(self) -> float:
-        """Stored entries in a row of the wrapped design, on average."""
-        return self.inner.row_entries
-
-    @property
     def _far(self) -> float:
         """How many scaled units the centre is away from zero."""
         return 0.0 if self.centre is None else float(np.abs(self.centre / self.scale).max())
@@ -86,11 +78,9 @@ class ScaledDesign(Design):
         inner = self.inner
         if self.centre is None or self._far <= LOST:
             return None
-        if not isinstance(inner, DenseDesign) or inner.nbytes > COPIED:
+        if not isinstance(inner, (DenseDesign, TensorDesign)) or inner.nbytes > COPIED:
             return None
-        # Silenced columns may be anything: they have no part in a product.
-        out = np.empty_like(inner.array)
-        return DenseDesign(np.subtract(inner.array, self.centre, out=out, casting="same_kind"))
+        return inner.less(self.centre)  # silenced columns may be anything: no product has them
 
     @property
     def _held(self) -> Design:
@@ -157,6 +147,9 @@ class ScaledDesign(Design):
     def _block_rows(self, curvature: BlockRows) -> Matrix:
         if isinstance(self.inner, SparseDesign) and self.centre is None:
             return curvature.expanded_gram(self._weighted_gram, self.rmatvec)
+        if isinstance(self.inner, TensorDesign):
+            own = (self.centre, self.scale)
+            return self.inner.rescaled(*own, intercept=self.intercept).gram(curvature)
         return super()._block_rows(curvature)
 
     def weighted_gram(self, weights: Vector, centre: Vector | None = None) -> Matrix:
@@ -201,7 +194,16 @@ class ScaledDesign(Design):
         """Return a copy of some rows, centred and scaled if they are dense."""
         if isinstance(self.inner, SparseDesign):
             return self.rows(index)
-        return DenseDesign(gather(self, index))
+        if self.home == "memory":
+            return DenseDesign(gather(self, index))
+        if isinstance(self.inner, TensorDesign):
+            own, one = (self.centre, self.scale), self.intercept
+            return self.inner.rescaled(*own, intercept=one, index=index, narrow=True)
+        far = self._far > FAR  # where float32 would keep too little of the entries themselves
+        few = self.inner.rows(index) if far else self.inner.gathered(index)
+        if not isinstance(few, DenseDesign):
+            return self.around(few)
+        return DenseDesign(gather(self.around(few), np.arange(len(index))))
 
     def columns(self, index: npt.NDArray[np.integer]) -> ScaledDesign | None:
         """Return the same wrapper around some columns, with the intercept if it is among them."""
@@ -246,13 +248,13 @@ class ScaledDesign(Design):
         """Return |A|' g for g >= 0: scaling is applied to the sums, not to the entries."""
         centre = 0.0 if self.centre is None else self.centre
 
-        def part(block: tuple[slice, Design]) -> tuple[Vector]:
+        def part(block: Block) -> tuple[Vector]:
             moved = block[1].toarray() - centre
             return (g[block[0]] @ np.abs(moved, out=moved),)
 
         inner = self.inner
         plain = self.centre is None
-        sums = inner.abs_rmatvec(g) if plain else add_up(part, list(inner.blocks()))[0]
+        sums = inner.abs_rmatvec(g) if plain else inner.over_blocks(part)[0]
         out = sums / self.scale
         return np.append(out, g.sum()) if self.intercept else np.asarray(out)
 
@@ -263,6 +265,31 @@ class ScaledDesign(Design):
         if self.centre is not None and self._close is None:
             out = out + np.abs(self.centre) @ w
         return out + x[-1] if self.intercept else out
+
+    def around(self, chunk: Design) -> ScaledDesign:
+        """Return the same wrapper around some rows."""
+        return self._around(lambda _: chunk)
+
+    def reduce(
+        self,
+        function: Callable[[Design, tuple[Any, ...]], Terms],
+        arrays: tuple[Any, ...] = (),
+        folds: Sequence[np.ufunc] | None = None,
+    ) -> Terms:
+        """Return the terms of function(wrapped chunk, its arrays), folded over all chunks."""
+        if self.home == "memory":
+            return function(self, arrays)
+        shell = partial(_rewrapped, function, self.intercept, self.centre, self.scale)
+        return self.inner.reduce(shell, arrays, folds)
+
+    def largest_terms(self, x: Array) -> float:
+        """Return at least the largest of |A| (|x|/s) + |m|'(|x|/s) + |x_0|."""
+        if self.home == "memory":
+            return super().largest_terms(x)
+        w = self._unscaled(np.abs(x))
+        more = 0.0 if self.centre is None else float((np.abs(self.centre) @ w).max())
+        one = float(np.abs(x[-1]).max()) if self.intercept else 0.0
+        return self.inner.largest_terms(w) + more + one
 
     def to_input(self, x: Array) -> Array:
         """Return coefficients of the unscaled columns and, last, their intercept."""
@@ -297,6 +324,18 @@ class ScaledDesign(Design):
     def _heard(self) -> Vector:
         """The scale, with zero for silenced columns."""
         return np.where(np.isinf(self.scale), 0.0, self.scale)
+
+
+def _rewrapped(
+    function: Callable[[Design, tuple[Any, ...]], Terms],
+    intercept: bool,
+    centre: Vector | None,
+    scale: Vector,
+    chunk: Design,
+    arrays: tuple[Any, ...],
+) -> Terms:
+    """Return function of a chunk wrapped where it lies."""
+    return function(ScaledDesign(chunk, intercept=intercept, centre=centre, scale=scale), arrays)
 
 
 def _checked_scale(scale: npt.ArrayLike | None, d: int) -> Vector:

@@ -13,13 +13,12 @@ from scipy import sparse
 from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import Curvature
-from softunit.designs.base import Design
+from softunit.designs.base import Block, Design
 from softunit.errors import InputError
 from softunit.inference.free import Free, lasso_curvature, ridge_entries, transposed_to_input
 from softunit.inference.names import Names, label
 from softunit.inference.scatter import Scatter
 from softunit.inference.vanishing import Spread
-from softunit.passes import Block
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solvers.preconditioner import KroneckerPreconditioner

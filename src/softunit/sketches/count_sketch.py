@@ -11,7 +11,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from softunit._checks import check_count
-from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs import Design, SparseDesign, as_design
 from softunit.errors import InputError
@@ -102,7 +101,7 @@ class CountMap(Drawn):
             s = sparse.csc_matrix((signs.T.ravel(), where, ends), shape=(self.m, b))
             return (np.asarray(s @ a.toarray()),)
 
-        (total,) = add_up(part, list(design.blocks(rows_of_blocks(design, self.m))))
+        (total,) = design.over_blocks(part, rows_of_blocks(design, self.m))
         return np.asarray(total)
 
 

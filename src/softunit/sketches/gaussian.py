@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from softunit._threads import add_up
 from softunit._typing import Matrix, Vector
 from softunit.designs import Design, SparseDesign, as_design
 from softunit.sketches.base import Drawn, Sketch, check_generator
@@ -112,5 +111,5 @@ class GaussianMap(Drawn):
                 return (a.rmatvec(entries).T,)
             return (np.asarray(entries.T @ a.toarray()),)
 
-        (total,) = add_up(part, list(design.blocks(size)))
+        (total,) = design.over_blocks(part, size)
         return np.asarray(total / math.sqrt(self.m))

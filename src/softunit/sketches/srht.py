@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from softunit._threads import add_up
 from softunit._typing import Matrix, Vector
 from softunit.designs import Design, as_design
 from softunit.errors import InputError
@@ -123,7 +122,7 @@ class HadamardMap(Drawn):
             out *= parity_signs(high & (rows.start // size))[:, None]
             return (out,)
 
-        (total,) = add_up(part, list(design.blocks(size)))
+        (total,) = design.over_blocks(part, size)
         return np.asarray(total / math.sqrt(m))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import eigh, qr, svd
 
-from softunit._threads import add_up, linear_algebra_on_threads
+from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs import Design
@@ -87,21 +87,20 @@ def triangle(design: Design, weights: Vector | None, right: Vector | None = None
 
 def weighted_gram(design: Design, weights: Vector | None, basis: Matrix | None = None) -> Matrix:
     """Return T' A' diag(weights) A T, block by block; without a basis T is the identity."""
-    if basis is None:
-        parts = list(design.blocks(rows_of_blocks(design, design.shape[1])))
-    else:
-        parts, image = _parts(design, basis), products(design, basis)
+    rows = rows_of_blocks(design, design.shape[1]) if basis is None else _rows(design, basis)
+    source = design if basis is None else stored(design)
+    image = None if basis is None else products(design, basis)
 
     def part(block: tuple[slice, Design]) -> tuple[Matrix]:
-        rows, a = block
-        w = np.ones(rows.stop - rows.start) if weights is None else weights[rows]
-        if basis is None:
+        at, a = block
+        w = np.ones(at.stop - at.start) if weights is None else weights[at]
+        if image is None:
             return (a.gram(Diagonal(w)),)
         q = image(a)
         return (q.T @ (w[:, None] * q),)
 
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is taken by QR
-        (total,) = add_up(part, parts)
+        (total,) = source.over_blocks(part, rows)
     return np.asarray(total)
 
 
@@ -120,10 +119,9 @@ def products(design: Design, basis: Matrix) -> Callable[[Design], Matrix]:
     return product
 
 
-def _parts(design: Design, basis: Matrix) -> list[tuple[slice, Design]]:
-    """Return blocks of the stored entries, short enough for their products as well."""
-    size = int(BLOCK_ENTRIES / max(design.row_entries, basis.shape[1]))
-    return list(stored(design).blocks(size))
+def _rows(design: Design, basis: Matrix) -> int:
+    """Return the rows of blocks short enough for their products as well."""
+    return int(BLOCK_ENTRIES / max(design.row_entries, basis.shape[1]))
 
 
 def row_squares(design: Design, basis: Matrix, weights: Vector | None) -> Vector:
@@ -139,5 +137,5 @@ def row_squares(design: Design, basis: Matrix, weights: Vector | None) -> Vector
         np.einsum("ij,ij->i", q, q, out=out[rows])
         return (0.0,)
 
-    add_up(part, _parts(design, basis))
+    stored(design).over_blocks(part, _rows(design, basis))
     return out if weights is None else out * weights

@@ -12,8 +12,8 @@ from softunit._checks import check_positive
 from softunit._numeric import EPS, dot
 from softunit._threads import add_up
 from softunit._typing import Array, Vector
+from softunit.designs.base import Block
 from softunit.errors import InputError, NeedsError
-from softunit.passes import Block
 from softunit.point import Point
 from softunit.problem import Problem
 

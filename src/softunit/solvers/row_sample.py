@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from softunit._typing import Vector
+from softunit._typing import Array, Vector
 from softunit.designs.base import Design
 from softunit.problem import Problem
 
+MANY = 1 << 24  # rows whose list is not made at once
 SERVES = 0.7  # share of a sample's rows that other weights must leave with weight
 
 
@@ -71,14 +72,12 @@ class RowSample:
         """
         n, weights = problem.design.shape[0], problem.weights
         if weights is None:
-            index = rng.permutation(n)[:size].copy()  # a view would keep all n
+            ready = problem.design.at_hand(size)
+            if ready is not None:
+                return cls(ready[0], None, None, ready[1])
+            index = _drawn(n, size, rng)
             return cls(index, None, None, problem.design.gathered(index[:gather]))
-        heard = np.flatnonzero(weights)
-        with np.errstate(over="ignore"):  # an infinite priority is the highest there is
-            priorities = weights[heard] / (1.0 - rng.random(len(heard)))
-        order = np.argsort(-priorities, kind="stable")[: size + 1]
-        index = heard[order[:size]]
-        left = np.append(priorities[order], 0.0)[: len(index) + 1]
+        index, left = _first_by_priority(weights, size, rng)
         return cls(index, weights[index], left, problem.design.gathered(index[:gather]))
 
     def __len__(self) -> int:
@@ -127,6 +126,39 @@ class RowSample:
             return None if self.factor is None else self.factor[:m].copy()
         weights = np.maximum(self.weights[:m], self.priorities[m])
         return np.asarray(weights if self.factor is None else weights * self.factor[:m])
+
+
+def _drawn(n: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.integer]:
+    """Return some rows of n in random order, without a list of all n where these are very many."""
+    if n <= MANY or 2 * size > n:
+        return rng.permutation(n)[:size].copy()  # a view would keep all n
+    found = np.zeros(0, dtype=np.int64)
+    while len(found) < size:
+        # So many draws leave a few more different ones than are wanted.
+        draws = int(-1.002 * n * np.log1p(-size / n)) + 64
+        found = np.unique(rng.integers(n, size=draws))
+    return rng.permutation(found)[:size].copy()
+
+
+def _first_by_priority(
+    weights: Array, size: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.integer], Vector]:
+    """Return the rows of highest priority, and the priorities of these and of the next.
+
+    Rows are looked at piece by piece: no vector of all of them is made.
+    """
+    rows, found = np.zeros(0, dtype=np.int64), np.zeros(0)
+    for start in range(0, len(weights), MANY):
+        part = np.asarray(weights[start : start + MANY])
+        heard = np.flatnonzero(part)
+        with np.errstate(over="ignore"):  # an infinite priority is the highest there is
+            priorities = part[heard] / (1.0 - rng.random(len(heard)))
+        rows = np.concatenate([rows, start + heard])
+        found = np.concatenate([found, priorities])
+        order = np.argsort(-found, kind="stable")[: size + 1]
+        rows, found = rows[order], found[order]
+    index = rows[:size].copy()
+    return index, np.append(found, 0.0)[: len(index) + 1]
 
 
 def drawn_once(problem: Problem, size: int, gather: int, seed: int) -> RowSample:

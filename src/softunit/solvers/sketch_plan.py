@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from softunit._row_array import count_nonzero
 from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Matrix
 from softunit.designs.base import BLOCK_ENTRIES
@@ -31,7 +32,8 @@ GRAM_WORK = 2.0  # rows of it that cost half a gradient: this times n K over d
 BLOCK_ROWS = 5000  # and those that a Gram for each class is taken from
 MEAN_ROWS = 2000  # rows that the mean curvature of a class is taken from
 COARSE_WORK = 1e7  # entries of A times columns of scores: a pass of some milliseconds
-CG_RTOL = 0.1  # of the preconditioned residual: the memory mends the rest
+CG_RTOL = 0.1  # of the preconditioned residual: the memory mends the rest,
+CG_RTOL_FAR = 0.003  # but where rows are far away, products with a sample cost little beside a pass
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,21 @@ class Plan:
         dtype = np.float64 if d <= DECOMPOSE_LIMIT else np.float32
         total, mass = np.zeros((d, d), dtype=dtype), 0.0
         heaviest = sample.heaviest
-        size = max(64, BLOCK_ENTRIES // (2 * d))
+        entries = whole.design.block_entries if whole.design.home == "device" else BLOCK_ENTRIES
+        size = max(64, entries // (2 * d))
         with linear_algebra_on_threads():
             for start in range(0, len(sample.index), size):
                 rows, weights = sample.piece(slice(start, start + size))
-                a: Any = whole.design.rows(rows).toarray().astype(dtype, copy=False)
+                held = start + len(rows) <= len(sample)
+                part = slice(start, start + len(rows))
+                some = sample.design.rows(part) if held else whole.design.rows(rows)
                 shares = np.ones(len(rows)) if weights is None else weights / heaviest
-                a *= np.sqrt(shares).astype(dtype)[:, None]
-                total += a.T @ a
+                if some.home == "device":
+                    total += some.weighted_gram(shares)
+                else:
+                    a: Any = np.array(some.toarray(), dtype=dtype)
+                    a *= np.sqrt(shares).astype(dtype)[:, None]
+                    total += a.T @ a
                 mass += float(shares.sum())
                 whole.cost.rows += len(rows)
         total /= dtype(mass)
@@ -147,8 +156,10 @@ class Plan:
         sample = self.head(max(rows // 8, least, min(rows, FIRST_ROWS)))
         product, diagonal = sample.hessian_product(point, coarse=True)
         precondition = self.preconditioner.at(diagonal)
+        far = stage == self.last and self.whole.design.home in ("disk", "cluster")
+        rtol, most = (CG_RTOL_FAR, 2 * max_cg) if far else (CG_RTOL, max_cg)
         return lambda right: conjugate_gradients(
-            product, precondition, right, rtol=CG_RTOL, max_iter=max_cg
+            product, precondition, right, rtol=rtol, max_iter=most
         )
 
 
@@ -166,6 +177,8 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
     means = BLOCK_ROWS if has_small_blocks(problem) else MEAN_ROWS
     held = max(n // solver.growth if sizes else 0, few, min(n // AT_MOST, means))
     drawn = max(held, min(_gram_rows(problem), n // 2) if sizes else _gram_rows(problem))
+    if problem.design.home != "memory":  # rows that are not gathered would be looked for one by one
+        held = drawn = min(drawn, most_rows(problem))
     some = sizes or drawn < n // 2
     sample = drawn_once(problem, drawn, held, solver.seed) if some else None
     plan = Plan(problem, sizes, sample)
@@ -176,14 +189,20 @@ def planned(problem: Problem, solver: SketchedNewton) -> Plan:
 def _sizes(problem: Problem, growth: int) -> tuple[int, ...]:
     """Return n/growth, n/growth^2, ... down to the smallest sample worth a look, ascending."""
     n = problem.design.shape[0]
-    heard = n if problem.weights is None else int(np.count_nonzero(problem.weights))
+    heard = n if problem.weights is None else count_nonzero(problem.weights)
     least = max(FIRST_ROWS, int(PER_PARAMETER * _parameters(problem)))
     sizes = []
-    rows = heard // growth
+    rows = min(heard // growth, most_rows(problem))
     while rows >= least:
         sizes.append(rows)
         rows //= growth
     return tuple(reversed(sizes))
+
+
+def most_rows(problem: Problem) -> int:
+    """Return how many rows may be gathered."""
+    limit = problem.design.sample_limit
+    return problem.design.shape[0] if limit is None else limit
 
 
 def _gram_rows(problem: Problem) -> int:

@@ -67,6 +67,9 @@ class Unit(ABC):
     """Whether a rowwise unit's objective is the sum over rows, its gradient measured relative to
     `gradient_terms`, as if rows coupled; else it is the mean, and its gradient as it is."""
 
+    array_api: ClassVar[bool] = False
+    """Whether scores may be arrays of other libraries, on a device; else they come as NumPy."""
+
     @abstractmethod
     def check(self, target: object, n: int) -> Array:
         """Return the target as an array fit for the other methods.

@@ -9,11 +9,14 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
+from softunit._array_api import matching
 from softunit._checks import check_count, check_shares
 from softunit._numeric import minus_entropy, softplus
+from softunit._row_array import as_array
 from softunit._typing import Array, Kind, Matrix, Vector
 from softunit.curvature import Curvature, Diagonal, RowSoftmax
 from softunit.errors import InputError
+from softunit.units import _softmax_arrays as arrays
 from softunit.units.base import Bounds, Unit
 from softunit.units.recession import Recession
 
@@ -49,6 +52,7 @@ class Multinomial(Unit):
     symmetric: bool = False
     rowwise: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    array_api: ClassVar[bool] = True
 
     def check(self, target: object, n: int) -> Array:
         """Return labels as int64 (n,) with entries 0 to K - 1, or shares as float64 (n, K).
@@ -59,7 +63,7 @@ class Multinomial(Unit):
             If the shape does not match, a label is negative, not whole or beyond `n_classes`, or
             shares are negative or do not sum to one.
         """
-        array = np.asarray(target)
+        array = as_array(target)
         if array.ndim == 2:
             shares = check_shares(array, n)
             if self.n_classes is not None and shares.shape[1] != self.n_classes:
@@ -86,7 +90,9 @@ class Multinomial(Unit):
             raise InputError(f"labels must lie in {allowed}; got {low if low < 0 else high}.")
         if top is None and high == 0:
             raise InputError("one class only: all labels are 0. Give `n_classes` or more data.")
-        return labels.astype(np.int64, copy=False)
+        # Small codes stay small: there may be very many.
+        small = labels.dtype.kind == "u" and labels.dtype.itemsize < 8
+        return labels if small or labels.dtype.kind == "i" else labels.astype(np.int64)
 
     def columns(self, target: Array) -> int | None:
         """Return K, or None for two classes, which need one score unless `symmetric`."""
@@ -98,6 +104,8 @@ class Multinomial(Unit):
 
     def value(self, z: Array, target: Array, weights: Vector | None = None) -> float:
         """Return the weighted sum of log losses for scores (n,) or (n, K)."""
+        if not isinstance(z, np.ndarray):
+            return arrays.value(z, target, weights)
         if z.ndim == 1:
             return _total(softplus(z) - _second(target) * z, weights)
         shifted = z - z.max(axis=1)[:, None]
@@ -109,6 +117,8 @@ class Multinomial(Unit):
         self, z: Array, target: Array, weights: Vector | None = None
     ) -> tuple[float, Array]:
         """Return the loss and s * (P - Y), of the shape of z."""
+        if not isinstance(z, np.ndarray):
+            return arrays.value_gradient(z, target, weights)
         if z.ndim == 1:
             return _two_classes(z, _second(target), weights)
         p = z - z.max(axis=1)[:, None]
@@ -129,6 +139,12 @@ class Multinomial(Unit):
         self, z: Array, target: Array, weights: Vector | None = None, *, kind: Kind = "exact"
     ) -> Curvature:
         """Return the Hessian by z; both kinds are the same for this loss."""
+        if not isinstance(z, np.ndarray):
+            weights = matching(weights, z)
+            if z.ndim == 1:
+                w = arrays.logistic(z) * arrays.logistic(-z)
+                return Diagonal(w if weights is None else weights * w)
+            return RowSoftmax(arrays.probabilities(z), weights)
         if z.ndim == 1:
             w = expit(z) * expit(-z)
             return Diagonal(w if weights is None else weights * w)
@@ -142,7 +158,7 @@ class Multinomial(Unit):
         """
         k = max(columns, 2)
         rows = np.arange(len(target)) if weights is None else np.flatnonzero(weights > 0)
-        own = (target.argmax(axis=1) if target.ndim == 2 else target)[rows]
+        own = (target.argmax(axis=1) if target.ndim == 2 else target)[rows].astype(np.int64)
         others = (own[:, None] + np.arange(1, k)) % k
         equal = np.zeros(others.shape, dtype=bool)
         if target.ndim == 2:
@@ -173,7 +189,9 @@ class Multinomial(Unit):
 
     @staticmethod
     def probabilities(z: Array) -> Matrix:
-        """Return P, shape (n, K), for scores (n, K) or for two classes (n,)."""
+        """Return P, shape (n, K), for scores (n, K) or for two classes (n,), of the kind of z."""
+        if not isinstance(z, np.ndarray):
+            return arrays.probabilities(z)
         if z.ndim == 1:
             return np.stack([expit(-z), expit(z)], axis=1)
         p = z - z.max(axis=1)[:, None]
