@@ -85,6 +85,11 @@ class DenseDesign(Design):
         """Return a copy of some rows in float32."""
         return DenseDesign(gather(self, index))
 
+    def less(self, centre: Vector) -> DenseDesign:
+        """Return a copy with a centre taken off each row, of the same dtype."""
+        out = np.empty_like(self.array)
+        return DenseDesign(np.subtract(self.array, centre, out=out, casting="same_kind"))
+
     def columns(self, index: npt.NDArray[np.integer]) -> DenseDesign:
         """Return a copy of some columns."""
         return DenseDesign(np.take(self.array, index, axis=1))
