@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -12,6 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from softunit.errors import FileError
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed process leaves there stays until it is removed by hand
+    fcntl = None  # type: ignore[assignment]
 
 # File systems refuse names over 255 bytes; a temporary neighbour needs room for its own marks.
 _KEPT_CHARACTERS = 40
@@ -48,9 +54,11 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path whose content takes the place of `path` when the block ends well.
 
     1. A new file is made in the folder of `path` (of its target, if `path` is a symbolic link).
-    2. The block writes it.  3. It is flushed to the disk, given the mode of the file it replaces,
-    and renamed. If the block raises, the new file is removed and the old one is left as it was.
-    Where `path` is a device or a pipe (as /dev/stdout is), the content is copied to it at the end.
+    2. What processes that were killed in step 3 left there is removed: it is locked by nobody.
+    3. The block writes the file.  4. It is flushed to the disk, given the mode of the file it
+    replaces, and renamed. If the block raises, the new file is removed and the old one is left as
+    it was. Where `path` is a device or a pipe (as /dev/stdout is), the content is copied to it at
+    the end.
 
     Parameters
     ----------
@@ -65,7 +73,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     FileError
-        If the folder does not exist or is not writable, or the renaming fails.
+        If the folder does not exist or is not writable, the disk is full, or the renaming fails.
     """
     if _is_stream(path):
         with _copied_to_stream(path) as temporary:
@@ -74,16 +82,26 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = _resolve(path)
     descriptor, name = _open_neighbour(path, target)
     fresh = stat.S_IMODE(os.fstat(descriptor).st_mode)
-    os.close(descriptor)
+    if fcntl is None:
+        os.close(descriptor)
+    else:
+        remove_leftovers(target)
     try:
         yield Path(name)
         # Some writers put a private file of their own in its place.
         os.chmod(name, stat.S_IMODE(target.stat().st_mode) if target.exists() else fresh)
-        _move(name, target, path)
+        _move(name, target)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written: {error.strerror or error}. The file of that name, if there"
+            " was one, is unchanged."
+        ) from error
     finally:
         # After a successful move the name is gone, so nothing but a failed write is removed.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+        if fcntl is not None:
+            os.close(descriptor)  # and with it the lock
 
 
 def _is_stream(path: str | os.PathLike[str]) -> bool:
@@ -115,31 +133,76 @@ def _resolve(path: str | os.PathLike[str]) -> Path:
 
 
 def _open_neighbour(path: str | os.PathLike[str], target: Path) -> tuple[int, str]:
-    """Make an empty file next to `target`: its descriptor and name."""
-    stem = target.stem[:_KEPT_CHARACTERS]
-    suffix = target.suffix[:_KEPT_CHARACTERS]
-    name = str(target.parent / f".{stem}.{secrets.token_hex(6)}{suffix}")
+    """Make an empty file next to `target`, locked while it is open: its descriptor and name."""
+    stem, suffix = _kept(target)
+    while True:
+        name = str(target.parent / f".{stem}.{secrets.token_hex(6)}{suffix}")
+        try:
+            # Not tempfile.mkstemp: its files are private (0600), and the umask should decide here.
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except OSError as error:
+            raise FileError(
+                f"{path} cannot be written: {error.strerror} in folder {target.parent}."
+                " Choose a folder that you may write to."
+            ) from error
+        # Between the two calls another process may have taken the file for one that was left.
+        if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+            return descriptor, name
+        os.close(descriptor)
+
+
+def _kept(target: Path) -> tuple[str, str]:
+    """Return the parts of the name of `target` that its neighbours have."""
+    return target.stem[:_KEPT_CHARACTERS], target.suffix[:_KEPT_CHARACTERS]
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock a file that is open: whether no other process holds it; None where none can be told."""
+    if fcntl is None:
+        return None
     try:
-        # Not tempfile.mkstemp: its files are private (0600), and the umask should decide here.
-        return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), name
-    except OSError as error:
-        raise FileError(
-            f"{path} cannot be written: {error.strerror} in folder {target.parent}."
-            " Choose a folder that you may write to."
-        ) from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
 
 
-def _move(name: str, target: Path, path: str | os.PathLike[str]) -> None:
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed left beside `path`: what is locked by nobody.
+
+    Nothing is removed, and nothing is raised, where a folder cannot be read or files not be locked.
+
+    Parameters
+    ----------
+    path : str or path-like
+        As it was given to `replace_file`; links are followed.
+    """
+    target = Path(os.path.realpath(path))
+    stem, suffix = map(re.escape, _kept(target))
+    pattern = re.compile(rf"\.{stem}\.[0-9a-f]{{12}}{suffix}")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            if pattern.fullmatch(name):
+                _remove_if_left(target.parent / name)
+
+
+def _remove_if_left(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            if _lock(descriptor):
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _move(name: str, target: Path) -> None:
     """Flush the file `name` to the disk and let it take the place of `target`."""
-    try:
-        with open(name, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except OSError as error:
-        raise FileError(
-            f"{path} cannot be written: {error.strerror}. The file of that name, if there was"
-            " one, is unchanged."
-        ) from error
+    with open(name, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(name, target)
     _flush_folder(target.parent)
 
 

@@ -11,7 +11,8 @@
     SoftunitWarning (UserWarning)
     ├── SeparationWarning                   the classes are separable: no finite optimum
     ├── NotUniqueWarning                    the optimum is not unique: the least-norm one is given
-    └── AllZeroWarning                      an l1 penalty leaves no coefficient
+    ├── AllZeroWarning                      an l1 penalty leaves no coefficient
+    └── CheckpointWarning                   a checkpoint could not be written: the run goes on
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ class NotUniqueWarning(SoftunitWarning):
 
 class AllZeroWarning(SoftunitWarning):
     """An l1 penalty is so strong that every coefficient is zero."""
+
+
+class CheckpointWarning(SoftunitWarning):
+    """A checkpoint could not be written; the run goes on, and the old file is whole."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -17,6 +18,7 @@ from softunit._checks import check_choice, check_count, check_positive
 from softunit._numeric import EPS
 from softunit._threads import blocks_on_threads
 from softunit._typing import Array
+from softunit.checkpoints import Checkpoint, Part, Progress, opened
 from softunit.errors import InputError
 from softunit.point import Point
 from softunit.problem import Problem
@@ -41,6 +43,9 @@ def minimize(
     max_iter: int = 200,
     callback: Callback | None = None,
     keyboard_interrupt: Interrupt = "raise",
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    every: float = 30.0,
+    resume: bool = False,
 ) -> Solution:
     """Minimise a problem and return where the run ended; it never raises for not converging.
 
@@ -67,6 +72,14 @@ def minimize(
     keyboard_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does: raise `KeyboardInterrupt`, or end the run with status `INTERRUPTED` at
         the last point completed. Before the first point is complete it raises either way.
+    checkpoint : str, path-like, Checkpoint or None, default None
+        File to which the state of the run is written now and then, at its end and before an
+        exception leaves it. A fit of several runs opens a `Checkpoint` for all of them.
+    every : float, default 30.0
+        Seconds between two writings; 0 writes after each iteration.
+    resume : bool, default False
+        Whether to go on from the file, as if the run had not been ended, at its iteration and with
+        its history; `x0` is then left aside. Where there is no file the run starts at `x0`.
 
     Returns
     -------
@@ -78,6 +91,9 @@ def minimize(
         If `x0` has the wrong shape, the objective is not finite there, or a parameter is wrong.
     NeedsError
         If the problem lacks what the solver needs.
+    FileError
+        If the checkpoint is damaged, of another problem or solver or a later version, cannot be
+        written, or is that of an unfinished run and `resume` is false.
     """
     if not isinstance(problem, Problem):
         raise InputError(f"`problem` must be a softunit Problem; got {type(problem).__name__}.")
@@ -86,11 +102,18 @@ def minimize(
     check_interrupt(keyboard_interrupt)
     chosen = resolve_solver(solver, problem)
     # One block has no use for threads, and holding them takes longer than a small step.
-    several = len(problem.by_rows.blocks(problem.columns)) > 1
-    with blocks_on_threads() if several else nullcontext():
-        return _run(
-            _Run(problem, chosen, tol, callback), _start(problem, x0), max_iter, keyboard_interrupt
-        )
+    several = problem.by_rows.several(problem.columns)
+    file: AbstractContextManager[Checkpoint | None]
+    if isinstance(checkpoint, Checkpoint):
+        file = nullcontext(checkpoint)
+    else:
+        file = opened(checkpoint, every=every, resume=resume)
+    with blocks_on_threads() if several else nullcontext(), file as kept:
+        part = None if kept is None else kept.part(problem, chosen, tol, max_iter)
+        if part is not None and part.solution is not None:
+            return part.solution
+        x = _start(problem, x0 if part is None or part.start is None else part.start)
+        return _run(_Run(problem, chosen, tol, callback, part), x, max_iter, keyboard_interrupt)
 
 
 def check_interrupt(value: object) -> None:
@@ -100,24 +123,37 @@ def check_interrupt(value: object) -> None:
 
 def _run(run: _Run, x0: Array, max_iter: int, keyboard_interrupt: Interrupt) -> Solution:
     """Begin, iterate and tell the end."""
+    start = None if run.resumed else _begun(run, x0)
+    try:
+        status = _iterate(run, start, max_iter)
+    except KeyboardInterrupt:
+        if keyboard_interrupt == "raise" or not run.history:
+            run.hold()
+            raise
+        status = Status.INTERRUPTED
+    except BaseException:
+        run.hold()
+        raise
+    stood = run.progress()
+    if not (run.point.exact and run.point.share == 1.0):
+        run.refresh()
+    looks = status is Status.CONVERGED and "gradient" in run.solver.needs
+    if looks and lower_point(run.problem, run.point) is not None:
+        status = Status.SADDLE
+    solution = run.solution(status)
+    if run.part is not None:
+        run.part.hold(stood, solution)
+    return solution
+
+
+def _begun(run: _Run, x0: Array) -> Point:
     start = run.solver.begin(run.problem, x0)
     if not math.isfinite(start.value) or not np.isfinite(start.gradient).all():
         raise InputError(
             f"the objective is not finite at the start: value {start.value}. Scale the columns of"
             f" A, or choose another `x0`.{_why_infinite(run.problem, start)}"
         )
-    try:
-        status = _iterate(run, start, max_iter)
-    except KeyboardInterrupt:
-        if keyboard_interrupt == "raise" or not run.history:
-            raise
-        status = Status.INTERRUPTED
-    if not (run.point.exact and run.point.share == 1.0):
-        run.refresh()
-    looks = status is Status.CONVERGED and "gradient" in run.solver.needs
-    if looks and lower_point(run.problem, run.point) is not None:
-        status = Status.SADDLE
-    return run.solution(status)
+    return start
 
 
 def _why_infinite(problem: Problem, start: Point) -> str:
@@ -125,12 +161,15 @@ def _why_infinite(problem: Problem, start: Point) -> str:
     return problem.unit.why_infinite(z, problem.target)
 
 
-def _iterate(run: _Run, start: Point, max_iter: int) -> Status:
-    """Step until the run has ended, and return how; the run keeps the point."""
+def _iterate(run: _Run, start: Point | None, max_iter: int) -> Status:
+    """Step until the run has ended, and return how; the run keeps the point.
+
+    It starts at a point, or where a checkpoint says for None.
+    """
     solver = run.solver
-    state = solver.init(run.problem, start)
-    run.record(0, state.point, getattr(state, "decrement", math.nan))
-    n_iter = 0
+    if start is not None:
+        run.record(0, solver.init(run.problem, start))
+    state, n_iter = run.state, run.history[-1].iteration
     while True:
         whole, exact = state.point.share == 1.0, state.point.exact
         if whole and run.history[-1].gradient_norm <= run.tol:
@@ -155,17 +194,22 @@ def _iterate(run: _Run, start: Point, max_iter: int) -> Status:
             state = run.refreshed(state)
             continue
         n_iter += 1
-        if run.record(n_iter, state.point, getattr(state, "decrement", math.nan)):
+        if run.record(n_iter, state):
             return Status.STOPPED
 
 
 class _Run:
-    """The clock, the history and the last complete point of one run."""
+    """The clock, the history and the last complete state of one run."""
 
     point: Point
 
     def __init__(
-        self, problem: Problem, solver: Solver[Any], tol: float, callback: Callback | None
+        self,
+        problem: Problem,
+        solver: Solver[Any],
+        tol: float,
+        callback: Callback | None,
+        part: Part | None = None,
     ) -> None:
         self.problem, self.solver, self.tol, self.callback = problem, solver, tol, callback
         self.begin, self.cost = time.perf_counter(), problem.cost.copy()
@@ -173,21 +217,50 @@ class _Run:
         self.judged_from = 0
         self.afresh: list[float] = []
         self.patience = solver.patience(problem)
+        self.state: Any = None
+        self.part = part
+        self.resumed = part is not None and part.progress is not None
+        if part is not None and part.progress is not None:
+            self._resume(part.progress)
 
-    def record(self, iteration: int, point: Point, decrement: float = math.nan) -> bool:
-        """Append one record; return whether the callback asks to stop."""
+    def _resume(self, progress: Progress) -> None:
+        """Go on as if the time and the work before were those of this run."""
+        self.state, self.point = progress.state, progress.state.point
+        self.history, self.judged_from = list(progress.history), progress.judged_from
+        self.afresh = list(progress.afresh)
+        self.begin -= progress.seconds
+        self.cost = self.cost.since(progress.cost)
+
+    def record(self, iteration: int, state: Any) -> bool:
+        """Append the record of a state; return whether the callback asks to stop."""
+        point: Point = state.point
         record = Record(
             iteration=iteration,
             value=point.value,
             gradient_norm=self.gradient_norm(point),
             seconds=time.perf_counter() - self.begin,
             products=self.problem.cost.since(self.cost).products,
-            decrement=decrement,
+            decrement=getattr(state, "decrement", math.nan),
             share=point.share,
         )
-        self.point = point  # before its record: an interrupt between the two understates it
+        # Before their record: an interrupt between them understates the point.
+        self.state, self.point = state, point
         self.history.append(record)
+        if self.part is not None and self.part.due:
+            self.part.save(self.progress())
         return bool(self.callback and self.callback(record, point))
+
+    def hold(self) -> None:
+        """Tell the checkpoint, if there is one, where the run stands."""
+        if self.part is not None and self.history:
+            self.part.hold(self.progress())
+
+    def progress(self) -> Progress:
+        """Return where the run stands."""
+        spent = self.problem.cost.since(self.cost)
+        seconds = time.perf_counter() - self.begin
+        history = list(self.history)
+        return Progress(self.state, history, self.judged_from, self.afresh, seconds, spent)
 
     @cached_property
     def scale(self) -> float:
@@ -227,7 +300,8 @@ class _Run:
     def refreshed(self, state: Any) -> Any:
         """Return the state with its point evaluated afresh."""
         self.refresh()
-        return dataclasses.replace(state, point=self.point)
+        self.state = dataclasses.replace(state, point=self.point)
+        return self.state
 
     def refresh(self) -> None:
         """Evaluate the point afresh, on all rows and in float64, and correct its record.

@@ -10,6 +10,7 @@ from softunit.errors import NeedsError
 from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.solution import Status
+from softunit.solvers.packing import Packed, packed_state, unpacked_point, unpacked_state
 
 
 class State(Protocol):
@@ -37,6 +38,9 @@ class Solver(ABC, Generic[S]):
     composite: ClassVar[bool] = False
     """Whether it minimises with penalties that are not smooth."""
 
+    remade: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the state that a checkpoint leaves out, as `init` makes them again."""
+
     def begin(self, problem: Problem, x: Array) -> Point:
         """Return x as the point to start from; a solver that samples may look at some rows only."""
         return problem.evaluate(x)
@@ -60,6 +64,29 @@ class Solver(ABC, Generic[S]):
     @abstractmethod
     def step(self, problem: Problem, state: S) -> tuple[S, Status]:
         """Return the next state, and RUNNING or why there is none."""
+
+    def pack(self, state: S) -> Packed:
+        """Return the state as numbers, texts and arrays, for a checkpoint.
+
+        Raises
+        ------
+        NeedsError
+            If it holds something else; such fields are named in `remade`, or packed by a method of
+            the solver's own.
+        """
+        return packed_state(state, self.remade)
+
+    def unpack(self, problem: Problem, packed: Packed) -> S:
+        """Return the state that was packed, and restore what it has left with the problem.
+
+        Raises
+        ------
+        FileError
+            If it is no state of this solver and problem.
+        """
+        point = unpacked_point(problem, packed.get("point"))
+        state: S = unpacked_state(problem, self.init(problem, point), packed)
+        return state
 
     def check(self, problem: Problem) -> None:
         """Compare what the solver needs with what the problem offers.

@@ -134,6 +134,7 @@ class BlockCoordinate(Solver[BlockState]):
     search: Search = Search()
     seed: int = 0
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature"})
+    remade: ClassVar[frozenset[str]] = frozenset({"groups", "columns", "bound", "adjacent"})
 
     def __post_init__(self) -> None:
         check_choice("rule", self.rule, get_args(Rule))

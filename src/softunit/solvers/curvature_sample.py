@@ -46,7 +46,7 @@ class CurvatureSample:
     Attributes
     ----------
     inverse : callable
-        R -> H^-1 R.
+        R -> H^-1 R, by `ShiftedCholesky.solve`.
     weights : ndarray of shape (n,)
         The weights D of the rows it was made for.
     leverage : ndarray of shape (n,) or None
@@ -57,6 +57,12 @@ class CurvatureSample:
     inverse: Inverse
     weights: Vector
     leverage: Vector | None
+
+    @property
+    def factor(self) -> ShiftedCholesky:
+        """The factor of the sampled Hessian, which `inverse` solves with."""
+        found: ShiftedCholesky = self.inverse.__self__  # type: ignore[attr-defined]
+        return found
 
     def stale(self, weights: Vector, change: float) -> bool:
         """Return whether the weights of the rows have changed by more than a share."""
@@ -214,9 +220,4 @@ class _Maker:
 
 def _inverse(hessian: Matrix) -> Inverse:
     with linear_algebra_on_threads():
-        factor = ShiftedCholesky(hessian)
-
-    def solve(right: Array) -> Array:
-        return factor.solve(right)
-
-    return solve
+        return ShiftedCholesky(hessian).solve

@@ -67,6 +67,7 @@ class GradientRegularizedNewton(Solver[RegularizedState]):
     kind: Kind = "exact"
     gamma: float = 1.0
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature", "formed_hessian"})
+    remade: ClassVar[frozenset[str]] = frozenset({"factor"})
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))

@@ -88,6 +88,7 @@ class Newton(Solver[NewtonState]):
     max_cg: int = 250
     search: Search = Search()
     needs: ClassVar[frozenset[str]] = frozenset({"gradient", "curvature"})
+    remade: ClassVar[frozenset[str]] = frozenset({"preconditioner"})
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Kind))

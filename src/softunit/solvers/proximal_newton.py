@@ -18,6 +18,7 @@ from softunit.problem import Problem
 from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.ends import why_no_step
+from softunit.solvers.packing import Packed
 from softunit.solvers.proximal_model import Model
 from softunit.solvers.proximal_rows import smooth_or
 
@@ -112,6 +113,12 @@ class ProximalNewton(Solver[ProximalState]):
         factor = max(1.0, FIRST * _relative(lasso, point))
         formed = bool(problem.prepared.get("formed", False))
         return ProximalState(point, _violation(lasso, point), factor, formed=formed)
+
+    def unpack(self, problem: Problem, packed: Packed) -> ProximalState:
+        """Return the state that was packed, and tell the problem whether Hessians are formed."""
+        state = super().unpack(problem, packed)
+        problem.prepared["formed"] = state.formed
+        return state
 
     def step(self, problem: Problem, state: ProximalState) -> tuple[ProximalState, Status]:
         """Return the next state."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from softunit._checks import check_choice, check_count
-from softunit._numeric import dot
+from softunit._numeric import dot, is_centred
 from softunit._typing import Array
 from softunit.line import Line
 from softunit.point import Point
@@ -18,10 +18,18 @@ from softunit.solution import Status
 from softunit.solvers.base import Solver
 from softunit.solvers.class_grams import has_small_blocks
 from softunit.solvers.coupled_newton import CoupledNewton, CoupledState
-from softunit.solvers.memory import Inverse, Memory
-from softunit.solvers.newton import Newton, NewtonState
+from softunit.solvers.memory import Memory
+from softunit.solvers.newton import Newton
+from softunit.solvers.packing import Packed
 from softunit.solvers.search import Search, check_search
 from softunit.solvers.sketch_plan import Plan, planned
+from softunit.solvers.sketched_state import (
+    Remade,
+    SketchedState,
+    packed_sketch,
+    unpacked_coupled,
+    unpacked_sketch,
+)
 
 SETTLED = 0.3  # of the decrement that sampling leaves: below, a stage has told what it can
 FIRST = 0.1  # of value and parameters per row, likewise for the first stage
@@ -35,49 +43,6 @@ PATIENCE = 20  # iterations on all rows that must lower the decrement
 SLOW = 0.1  # by this factor; else Newton's method takes over
 SHARPEN = 5  # moves on all rows after which each class gets a Gram of its own
 REFRESH = 8  # iterations on one approximate Hessian after which it is made anew
-
-
-@dataclass(frozen=True)
-class SketchedState:
-    """What one step hands to the next.
-
-    Attributes
-    ----------
-    point : Point
-    plan : Plan
-        The samples.
-    stage : int
-        Which of them the point was evaluated on.
-    inverse : callable or None
-        The approximate inverse Hessian; None where it must be made.
-    memory : Memory
-    enough : float
-        Decrement at which the stage is settled; zero until it is known.
-    age : int
-        Iterations since `inverse` was made.
-    decrements : tuple of float
-        g' H^-1 g before the last steps of this stage, oldest first.
-    newton : NewtonState or None
-        Where Newton's method has taken over.
-    sharp : bool
-        Whether each class has a Gram of its own.
-    """
-
-    point: Point
-    plan: Plan
-    stage: int
-    inverse: Inverse | None
-    memory: Memory
-    enough: float = 0.0
-    age: int = 0
-    decrements: tuple[float, ...] = ()
-    newton: NewtonState | None = None
-    sharp: bool = False
-
-    @property
-    def decrement(self) -> float:
-        """The decrement g' H^-1 g before the last step."""
-        return self.decrements[-1] if self.decrements else math.nan
 
 
 @dataclass(frozen=True)
@@ -167,7 +132,7 @@ class SketchedNewton(Solver[SketchedState | CoupledState]):
         whole = SketchedState(point, plan, plan.last, None, memory)
         # What a sample says differently is its noise: closer to the optimum it has no say.
         sampled = self._evaluate(plan, plan.last - 1, point.x)
-        inverse = plan.inverse(plan.last, point.x, self.hessian, self.max_cg)
+        inverse = Remade(plan, plan.last, point.x, self.hessian, self.max_cg)
         noise = sampled.gradient - point.gradient
         left, blur = (dot(g, inverse(g)) for g in (point.gradient, noise))
         if left <= blur:
@@ -191,12 +156,13 @@ class SketchedNewton(Solver[SketchedState | CoupledState]):
             # From here on in float64: values of two precisions must not be compared.
             state = replace(state, point=stage.evaluate(state.point.x, store=False))
         if self._blunt(state):
-            made = state.plan.inverse_of_blocks(state.point.x)
+            made = Remade(state.plan, state.stage, state.point.x)
             memory = replace(state.memory, pairs=())
             state = replace(state, inverse=made, memory=memory, sharp=True)
         stale = state.age >= REFRESH and state.plan.samples_hessian(self.hessian)
         if state.inverse is None or stale:
-            made = state.plan.inverse(state.stage, state.point.x, self.hessian, self.max_cg)
+            x = state.point.x
+            made = Remade(state.plan, state.stage, x, self.hessian, self.max_cg)
             state = replace(state, inverse=made, age=0)
         direction = self._direction(state)
         decrement = -dot(direction, state.point.gradient)
@@ -206,6 +172,19 @@ class SketchedNewton(Solver[SketchedState | CoupledState]):
             if state.enough == 0:
                 state = replace(state, enough=self._enough(state, decrement))
         return self._moved(stage, state, direction)
+
+    def pack(self, state: SketchedState | CoupledState) -> Packed:
+        """Return the state for a checkpoint; samples are drawn again, by the same seed."""
+        return packed_sketch(state)
+
+    def unpack(self, problem: Problem, packed: Packed) -> SketchedState | CoupledState:
+        """Return the state that was packed; see `Remade` for its inverse."""
+        if _couples(problem):
+            return unpacked_coupled(problem, packed)
+        state = unpacked_sketch(planned(problem, self), packed, self.hessian, self.max_cg)
+        if state.stage == state.plan.last:
+            self._remember(problem, state.memory)
+        return state
 
     @property
     def _coupled(self) -> CoupledNewton:
@@ -244,7 +223,13 @@ class SketchedNewton(Solver[SketchedState | CoupledState]):
         g = state.point.gradient
         rescale = not state.plan.samples_hessian(self.hessian)
         direction = -state.memory.inverse_product(g, state.inverse, rescale=rescale)
-        return direction if dot(direction, g) < 0 else -g
+        direction = direction if dot(direction, g) < 0 else -g
+        whole = state.plan.whole
+        blind = whole.unit.rowwise and whole.unit.shift_invariant and direction.ndim == 2
+        if blind and whole.by_rows.score_ridge is None and is_centred(state.point.x):
+            # Rounding alone moves such points along what no score sees; ridge would have them back.
+            direction -= direction.mean(axis=1, keepdims=True)
+        return direction
 
     def _moved(
         self, stage: Problem, state: SketchedState, direction: Array
