@@ -15,6 +15,7 @@ from softunit._checks import near_names
 from softunit._progress import Tick
 from softunit._typing import Array, Vector
 from softunit.certificate import Certificate, at_optimum, certify
+from softunit.checkpoints import Checkpoint
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning, warn
 from softunit.estimators._choice_data import ChoiceSets
 from softunit.estimators._choice_labels import alternative_codes
@@ -76,6 +77,7 @@ class Settings:
     tol: float
     max_iter: int
     keyboard_interrupt: Interrupt
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(eq=False)

@@ -11,7 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from softunit._typing import Array, Vector
 from softunit.errors import InputError
-from softunit.estimators._data import ClassTarget, checked_row_weights, checked_x, known_classes
+from softunit.estimators._data import ClassTarget, known_classes
+from softunit.estimators._homes import brought, check_places, checked_design
+from softunit.estimators._row_weights import checked_row_weights
 from softunit.inference import ErrorKind, Facts, Inference, Summary, infer
 from softunit.problem import Problem
 from softunit.run import minimize
@@ -32,6 +34,7 @@ class ClassInference:
     """Errors and tests of fitted coefficients, on the data they were fitted to."""
 
     classes_: Array
+    class_weight: Any
 
     def _problem(self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any) -> Problem:
         raise NotImplementedError
@@ -75,12 +78,14 @@ class ClassInference:
             the model.
         """
         check_is_fitted(self)
-        x = checked_x(self, X, reset=False)
-        classes = known_classes(y, x.shape[0], self.classes_)
+        check_places(X, y=y, sample_weight=sample_weight, offset=offset)
+        x = checked_design(self, X, reset=False)
+        classes = known_classes(brought(x, y), x.shape[0], self.classes_, narrow=True)
         problem = self._problem(x, classes, sample_weight, offset)
-        frequencies, _ = checked_row_weights(sample_weight, None, classes, x.shape[0])
-        if frequencies is None:
-            frequencies = np.ones(x.shape[0])
+        frequencies = None
+        if self.class_weight is not None:  # else the problem's weights are the frequencies
+            given = 1.0 if sample_weight is None else brought(x, sample_weight)
+            frequencies = np.asarray(checked_row_weights(given, None, classes, x.shape[0])[0])
         at = problem.design.from_input(self._coefficients())
         number = reference_number(self.classes_, reference)
         return FittedClasses.of(self, frequencies).inference(problem, at, number)
@@ -163,10 +168,8 @@ class FittedClasses:
         Of the coefficients of a class, the intercept last.
     solution : Solution
         Of the fit.
-    frequencies : ndarray of shape (n,)
-        The weights without class weights.
-    weighted : bool
-        Whether there are class weights.
+    frequencies : ndarray of shape (n,), or None
+        The weights without class weights; None where there are no class weights.
     separation : str, default ""
         The sentence on classes that are separable, where the fit has one.
     """
@@ -174,20 +177,18 @@ class FittedClasses:
     classes: list[str]
     columns: list[str]
     solution: Solution
-    frequencies: Vector
-    weighted: bool
+    frequencies: Vector | None
     separation: str = ""
 
     @classmethod
-    def of(cls, model: Any, frequencies: Vector) -> FittedClasses:
+    def of(cls, model: Any, frequencies: Vector | None) -> FittedClasses:
         """Take them from a fitted model."""
         columns = column_names(model)
         if model.fit_intercept:
             columns.append("(intercept)" if "intercept" in columns else "intercept")
-        weighted = model.class_weight is not None
         classes = [str(one) for one in model.classes_.tolist()]
         separation = getattr(model, "_separated", "")
-        return cls(classes, columns, model.solution_, frequencies, weighted, separation)
+        return cls(classes, columns, model.solution_, frequencies, separation)
 
     def inference(self, problem: Problem, x: Array, reference: int | None) -> Inference:
         """Return what the data say of each coefficient, class by class.
@@ -203,7 +204,7 @@ class FittedClasses:
         told, basis = self._basis(reference)
         names = [(name, column) for name in told for column in self.columns]
         remarks = [SHARES] if problem.target.ndim == 2 else []
-        if self.weighted:
+        if self.frequencies is not None:
             remarks.append(WEIGHTED)
         if len(self.classes) > 2:
             against = "the mean of all" if reference is None else repr(self.classes[reference])
@@ -214,7 +215,7 @@ class FittedClasses:
             message=self.solution.message,
             separated=self._separated,
             null_log_likelihood=null_log_likelihood(problem, len(self.classes)),
-            frequencies=self.frequencies if self.weighted else None,
+            frequencies=self.frequencies,
             remarks=tuple(remarks),
         )
         return infer(problem, x, names, basis=basis, facts=facts)
@@ -268,8 +269,8 @@ def null_log_likelihood(problem: Problem, n_classes: int) -> float:
     null = Problem(
         np.ones((problem.design.shape[0], 1)),
         Multinomial(n_classes),
-        target,
-        weights=weights,
-        offset=problem.offset,
+        np.asarray(target),
+        weights=None if weights is None else np.asarray(weights),
+        offset=np.asarray(problem.offset),
     )
     return -null.mass * minimize(null, solver="newton", tol=1e-9).value

@@ -40,8 +40,9 @@ def conditioned(
             f"column {bad[0]} is so large that its squares overflow float64; divide it by its"
             " largest entry."
         )
-    silent = np.flatnonzero(variance + mean**2 < SMALLEST)
-    if len(silent):
+    quiet = variance + mean**2 < SMALLEST
+    if quiet.any() and design.largest_terms(quiet.astype(np.float64)) > 0:
+        silent = np.flatnonzero(quiet)
         lost = silent[design.abs_rmatvec(np.ones(design.shape[0]))[silent] > 0]
         if len(lost):
             raise InputError(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
-from softunit._checks import check_finite_columns, check_shares, check_weights
+from softunit._array_api import described, is_elsewhere
+from softunit._checks import check_finite_columns, check_shares
+from softunit._row_array import RowArray, as_array
 from softunit._typing import Array, Vector
+from softunit.designs import Design
 from softunit.errors import InputError
+from softunit.estimators._labels import BLOCK, codes_of, totals_of, unique_labels
 
 
 def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
@@ -26,8 +27,9 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
     ------
     InputError
         If it holds NaN or infinity: the column by name, how many, the first row; if two columns
-        have one name, or one holds words.
+        have one name, or one holds words; if its rows do not live in memory.
     """
+    x = _in_memory(estimator, x)
     _check_names_once(x)
     try:
         checked = validate_data(
@@ -43,6 +45,31 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
         raise
     check_finite_columns(checked, getattr(estimator, "feature_names_in_", None), what="X")
     return checked
+
+
+def is_dask(x: Any) -> bool:
+    """Return whether something is a dask array, frame or series; dask is not imported."""
+    return type(x).__module__.partition(".")[0] in ("dask", "dask_expr")
+
+
+def _in_memory(estimator: Any, x: Any) -> Any:
+    """Return X, a tensor of this machine's memory as NumPy; refuse what lives elsewhere."""
+    if isinstance(x, np.ndarray):
+        return x
+    if is_elsewhere(x):
+        try:
+            return np.asarray(x)
+        except (TypeError, RuntimeError, ValueError):  # on a device, or with gradients
+            kind = described(x)
+    elif isinstance(x, Design) or is_dask(x):
+        kind = f"a {type(x).__name__}" if isinstance(x, Design) else "a dask collection"
+    else:
+        return x
+    raise InputError(
+        f"{type(estimator).__name__} takes X from memory, as a NumPy array, sparse matrix or frame;"
+        f" got {kind}. SoftmaxClassifier fits it where it is; for {type(estimator).__name__} make"
+        " a NumPy array of the rows, or of a sample of them."
+    )
 
 
 def _check_names_once(x: Any) -> None:
@@ -117,15 +144,22 @@ class ClassTarget:
         """K."""
         return len(self.classes)
 
-    def class_totals(self, weights: Vector | None) -> Vector:
+    def class_totals(self, weights: Vector | RowArray | None) -> Vector:
         """Return the weight of each class, shape (K,)."""
-        if self.target.ndim == 2:
-            return np.asarray(self.target.sum(axis=0) if weights is None else weights @ self.target)
-        return np.bincount(self.target, weights=weights, minlength=self.n_classes).astype(float)
+        return totals_of(self.target, self.n_classes, weights)
 
 
-def checked_classes(y: Any, n: int) -> ClassTarget:
+def checked_classes(y: Any, n: int, *, narrow: bool = False) -> ClassTarget:
     """Return labels of any type, or shares (n, K), as a `ClassTarget`.
+
+    Parameters
+    ----------
+    y : array_like, RowArray or ClassTarget
+        A `ClassTarget` of n rows is taken as it is.
+    n : int
+        Rows of X.
+    narrow : bool, default False
+        Whether codes of many rows take as few bytes as they can.
 
     Raises
     ------
@@ -136,33 +170,40 @@ def checked_classes(y: Any, n: int) -> ClassTarget:
     """
     if y is None:
         raise InputError("requires y to be passed, but the target y is None")
-    shape = np.asarray(y).shape
+    if isinstance(y, ClassTarget):
+        return _of_length(y, n)
+    shape = as_array(y).shape
     if len(shape) == 2 and shape[1] >= 2:
-        if shape[0] != n:
-            raise InputError(f"X has {n} rows, but y has shape {shape}.")
-        names = getattr(y, "columns", None)
-        classes = np.arange(shape[1]) if names is None else np.asarray(list(names))
-        return ClassTarget(classes, check_shares(y, n))
-    labels = column_or_1d(y, warn=True)
+        return _shares(y, shape, n)
+    labels = y if isinstance(y, RowArray) else column_or_1d(y, warn=True)
     if len(labels) != n:
         raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
-    if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name="y")
-    kinds = {type(label) for label in labels.tolist()} if labels.dtype == object else set()
-    if len(kinds) > 1:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise InputError(
-            f"y holds labels of types {names} side by side: make them one type, and fill or drop"
-            " missing ones."
-        )
-    check_classification_targets(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
+    classes = unique_labels(labels)
     if len(classes) < 2:
         raise InputError(
             f"y holds one class only, {classes.tolist()[0]!r}, in all {n} rows; a classifier needs"
             " samples of at least two classes."
         )
-    return ClassTarget(classes, codes.astype(np.int64))
+    return ClassTarget(classes, codes_of(labels, classes, narrow=narrow and n > BLOCK))
+
+
+def _of_length(target: ClassTarget, n: int) -> ClassTarget:
+    if len(target.target) != n:
+        raise InputError(f"X has {n} rows, but y has {len(target.target)} labels.")
+    return target
+
+
+def _shares(y: Any, shape: tuple[int, ...], n: int) -> ClassTarget:
+    if isinstance(y, RowArray):
+        raise InputError(
+            f"y has shape {shape} and lies on a cluster: shares of classes are taken from memory"
+            " only. Give labels, or y as a NumPy array with X as a NumPy array or ChunkedDesign."
+        )
+    if shape[0] != n:
+        raise InputError(f"X has {n} rows, but y has shape {shape}.")
+    names = getattr(y, "columns", None)
+    classes = np.arange(shape[1]) if names is None else np.asarray(list(names))
+    return ClassTarget(classes, check_shares(y, n))
 
 
 def checked_labels(y: Any, n: int) -> ClassTarget:
@@ -182,15 +223,25 @@ def checked_labels(y: Any, n: int) -> ClassTarget:
     return checked_classes(y, n)
 
 
-def known_classes(y: Any, n: int, classes: Array) -> ClassTarget:
+def known_classes(y: Any, n: int, classes: Array, *, narrow: bool = False) -> ClassTarget:
     """Return labels or shares of the classes of a fitted model.
+
+    Parameters
+    ----------
+    y, n, narrow
+        As in `checked_classes`.
+    classes : ndarray of shape (K,)
+        Of the model.
 
     Raises
     ------
     InputError
         If the number of rows differs, or a label is not among the classes.
     """
-    if np.asarray(y).ndim == 2 and np.asarray(y).shape[1] >= 2:
+    if isinstance(y, ClassTarget) and np.array_equal(y.classes, classes):
+        return _of_length(y, n)
+    given = _labels_again(y) if isinstance(y, ClassTarget) else as_array(y)
+    if given.ndim == 2 and given.shape[1] >= 2:
         shares = checked_classes(y, n).target
         if shares.shape[1] != len(classes):
             raise InputError(
@@ -198,89 +249,22 @@ def known_classes(y: Any, n: int, classes: Array) -> ClassTarget:
                 " classes."
             )
         return ClassTarget(classes, shares)
-    labels = np.asarray(y).ravel()
+    labels = given if isinstance(given, RowArray) else given.ravel()
     if len(labels) != n:
         raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
-    codes = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
-    unknown = np.flatnonzero(classes[codes] != labels)
-    if len(unknown):
+    codes = codes_of(labels, classes, narrow=narrow and n > BLOCK)
+    if codes.min(initial=0) < 0:
+        unknown = np.flatnonzero(np.asarray(codes) < 0)
         raise InputError(
             f"y holds {len(unknown)} labels that the model does not know; the first is"
             f" {labels[unknown[:1]].tolist()[0]!r} in row {unknown[0]}."
         )
-    return ClassTarget(classes, codes.astype(np.int64))
+    return ClassTarget(classes, codes)
 
 
-def checked_row_weights(
-    sample_weight: Any, class_weight: Any, target: ClassTarget, n: int
-) -> tuple[Vector | None, ClassTarget]:
-    """Return row weights (n,) with class weights multiplied in, and the target to go with them.
-
-    A class weight on shares splits a row into weighted labels; the row's weight is then their sum
-    and its shares are tilted.
-
-    Raises
-    ------
-    InputError
-        If weights are negative, all zero, or of another length.
-    ValueError
-        From scikit-learn, if `class_weight` is neither "balanced", None nor a fitting dict.
-    """
-    weights: Vector | None = None
-    if sample_weight is not None:
-        given = np.asarray(sample_weight)
-        weights = check_weights(np.full(n, given) if given.ndim == 0 else given, n)
-    if class_weight is None:
-        return weights, target
-    if isinstance(class_weight, dict):
-        _check_class_weights(class_weight, target)
-    if target.target.ndim == 1:
-        each = compute_class_weight(
-            class_weight,
-            classes=target.classes,
-            y=target.classes[target.target],
-            sample_weight=weights,
-        )
-        rows = each[target.target]
-        rows = rows if weights is None else weights * rows
-        if not rows.any():
-            raise InputError(f"`class_weight` = {class_weight!r} leaves no row any weight.")
-        return rows, target
-    each = _weights_for_shares(class_weight, target, weights)
-    tilted = target.target * each
-    rows = tilted.sum(axis=1)
-    if not (rows > 0).all():
-        raise InputError("`class_weight` gives some rows no weight; drop these rows instead.")
-    tilted /= rows[:, None]
-    return (rows if weights is None else weights * rows), ClassTarget(target.classes, tilted)
-
-
-def _check_class_weights(class_weight: dict[Any, Any], target: ClassTarget) -> None:
-    names = target.classes.tolist()
-    for name, value in class_weight.items():
-        try:
-            good = math.isfinite(value) and value >= 0
-        except TypeError:
-            good = False
-        if not good:
-            raise InputError(
-                f"`class_weight` must hold finite numbers >= 0; class {name!r} has {value!r}."
-            )
-        if target.target.ndim == 2 and name not in names:
-            raise InputError(
-                f"`class_weight` names class {name!r}, which is not among the shares {names}."
-            )
-
-
-def _weights_for_shares(class_weight: Any, target: ClassTarget, weights: Vector | None) -> Vector:
-    if class_weight == "balanced":
-        totals = target.class_totals(weights)
-        return np.asarray(totals.sum() / (len(totals) * np.maximum(totals, 1e-300)))
-    if not isinstance(class_weight, dict):
-        raise InputError(
-            f"`class_weight` must be None, 'balanced' or a dict; got {class_weight!r}."
-        )
-    return np.array([float(class_weight.get(name, 1.0)) for name in target.classes.tolist()])
+def _labels_again(target: ClassTarget) -> Array:
+    """Return shares, or labels from their codes: only where a model has other classes."""
+    return target.target if target.target.ndim == 2 else target.classes[target.target]
 
 
 def checked_strengths(Cs: Any) -> Vector:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,21 +10,19 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from softunit._checks import check_count
-from softunit._numeric import EPS, as_columns
+from softunit._numeric import EPS, as_columns, is_centred
 from softunit._typing import Array, Vector
-from softunit.certificate import Certificate, certify
+from softunit.checkpoints import Checkpoint
 from softunit.designs import ScaledDesign, as_design
 from softunit.errors import InputError
 from softunit.estimators._conditioning import (
     conditioned,
-    least_norm_point,
     scaled_elastic_net,
 )
 from softunit.estimators._continued import SETTLED, joined, settled
 from softunit.estimators._data import ClassTarget
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import Callback, Interrupt, minimize
-from softunit.separation import examine
 from softunit.solution import Solution, Status
 from softunit.solvers import Newton, SketchedNewton, Solver
 from softunit.solvers.auto import resolve_solver
@@ -148,8 +145,7 @@ def without_constant(x: Array) -> Array:
     """
     if x.ndim == 1:
         return x
-    mean = x.mean(axis=1, keepdims=True)
-    return x if np.abs(mean).max() <= 8 * EPS * np.abs(x).max() else x - mean
+    return x if is_centred(x) else x - x.mean(axis=1, keepdims=True)
 
 
 def without_gauge(problem: Problem, x: Array) -> Array:
@@ -197,6 +193,8 @@ class Settings:
         Of tol: how far the value may promise to fall, relative to itself, where solver is "auto".
     seed : int or None, default None
         For solvers that sample rows; None leaves them their own.
+    checkpoint : Checkpoint or None, default None
+        Where the runs of the fit note how far they are.
     """
 
     solver: str | Solver[Any]
@@ -205,6 +203,7 @@ class Settings:
     keyboard_interrupt: Interrupt = "raise"
     share: float = SETTLED
     seed: int | None = None
+    checkpoint: Checkpoint | None = None
 
     def minimize(self, problem: Problem, x0: Array, callback: Callback) -> Solution:
         """Return the minimum of a classifier's problem, its value settled where solver is auto."""
@@ -219,6 +218,7 @@ class Settings:
                 max_iter=max_iter,
                 callback=callback,
                 keyboard_interrupt=self.keyboard_interrupt,
+                checkpoint=self.checkpoint,
             )
 
         solution = run(x0, self.tol, self.max_iter)
@@ -272,67 +272,3 @@ def seed_of(random_state: Any) -> int | None:
     if random_state is None or isinstance(random_state, (int, np.integer)):
         return None if random_state is None else check_count("random_state", random_state)
     return int(check_random_state(random_state).randint(1 << 31))
-
-
-@dataclass(frozen=True)
-class End:
-    """The point that a fit takes from a run.
-
-    Attributes
-    ----------
-    x : ndarray of shape (d,) or (d, K)
-        In the scaled columns; its constants across the classes are those of `without_gauge`.
-    status : Status
-    separation : str
-        A sentence on the classes that are separable where there is no ridge; mostly empty.
-    collinear : bool
-        Whether other points score like x where there is no ridge; x has the least norm.
-    certificate : Certificate or None
-        Of x, where it has been made.
-    unsettled : str
-        A sentence on why it is not known whether the classes are separable; mostly empty.
-    """
-
-    x: Array
-    status: Status
-    separation: str = ""
-    collinear: bool = False
-    certificate: Certificate | None = None
-    unsettled: str = ""
-
-    @classmethod
-    def of(
-        cls,
-        problem: Problem,
-        solution: Solution,
-        classes: ClassTarget,
-        *,
-        free: bool,
-        tol: float,
-        names: Sequence[str] | None = None,
-    ) -> End:
-        """Return where a run ended, after a look at what the absence of ridge leaves open.
-
-        Parameters
-        ----------
-        problem : Problem
-        solution : Solution
-        classes : ClassTarget
-        free : bool
-            Whether C is infinite.
-        tol : float
-        names : sequence of str or None, default None
-            Of the columns.
-        """
-        x = without_gauge(problem, solution.x)
-        if not free:
-            return cls(x, solution.status)
-        certificate = certify(problem, x)
-        told = classes.classes.tolist()
-        found = examine(problem, x, names=names, outcomes=told, certificate=certificate)
-        if found.separation is not None:
-            return cls(x, Status.SEPARABLE, found.sentence, certificate=certificate)
-        moved, null = least_norm_point(problem, x, tol)
-        if np.abs(moved - x).max() > 64 * EPS * np.abs(x).max():
-            return cls(np.asarray(moved), solution.status, "", null, unsettled=found.sentence)
-        return cls(x, solution.status, "", null, certificate, found.sentence)

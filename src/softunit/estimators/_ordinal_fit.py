@@ -15,6 +15,7 @@ from scipy import sparse
 from softunit._groups import Groups
 from softunit._typing import Array, Vector
 from softunit.certificate import Certificate, Effort, at_optimum
+from softunit.checkpoints import Checkpoint
 from softunit.designs import ProportionalDesign, ScaledDesign
 from softunit.estimators._ordinal_problem import (
     Long,
@@ -55,6 +56,8 @@ class Plan:
     tol : float
     max_iter : int
     keyboard_interrupt : {"raise", "return"}
+    checkpoint : Checkpoint or None
+        That both runs, where there are two, are told to.
     """
 
     C: float
@@ -63,6 +66,7 @@ class Plan:
     tol: float
     max_iter: int
     keyboard_interrupt: Interrupt = "raise"
+    checkpoint: Checkpoint | None = None
 
     @property
     def shared(self) -> bool:
@@ -132,6 +136,7 @@ class OrdinalFit:
             max_iter=plan.max_iter,
             callback=callback,
             keyboard_interrupt=plan.keyboard_interrupt,
+            checkpoint=plan.checkpoint,
         )
 
     def _from_proportional(self) -> Array:

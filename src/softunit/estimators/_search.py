@@ -12,8 +12,9 @@ import numpy as np
 from softunit._progress import Watch
 from softunit._typing import Array, Matrix, Vector
 from softunit.certificate import at_optimum, certify
+from softunit.estimators._fit_end import End
 from softunit.estimators._folds import Split
-from softunit.estimators._objective import Bases, End, Settings
+from softunit.estimators._objective import Bases, Settings
 from softunit.estimators._scoring import Judge
 from softunit.estimators._sparsity import next_minimum
 from softunit.point import Point

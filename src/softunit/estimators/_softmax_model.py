@@ -12,18 +12,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from softunit._array_api import to_numpy
 from softunit._typing import Array
 from softunit.certificate import Certificate, Effort, at_optimum, certify
 from softunit.errors import AllZeroWarning, NotUniqueWarning, SeparationWarning, warn
 from softunit.estimators._class_inference import ClassInference, column_names
-from softunit.estimators._data import (
-    ClassTarget,
-    checked_row_weights,
-    checked_x,
-    known_classes,
-)
-from softunit.estimators._objective import End, Settings, class_problem, seed_of
-from softunit.estimators._prediction import SoftmaxPrediction
+from softunit.estimators._data import ClassTarget, known_classes
+from softunit.estimators._fit_end import End
+from softunit.estimators._home_prediction import HomePrediction
+from softunit.estimators._homes import brought, check_places, checked_design
+from softunit.estimators._objective import Settings, class_problem, seed_of
+from softunit.estimators._row_weights import checked_row_weights
 from softunit.estimators._sparsity import all_zero_sentence
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.run import Interrupt
@@ -52,7 +51,7 @@ UNPROVED = (
 )
 
 
-class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstimator):
+class SoftmaxModel(HomePrediction, ClassInference, ClassifierMixin, BaseEstimator):
     """Coefficients with a certificate, kept and handed on."""
 
     tol: float
@@ -88,6 +87,8 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
 
     def _problem(self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any) -> Problem:
         """Return the mean objective, in scaled columns."""
+        sample_weight = brought(x, sample_weight)
+        offset = brought(x, offset)
         weights, classes = checked_row_weights(
             sample_weight, self.class_weight, classes, x.shape[0]
         )
@@ -95,7 +96,7 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
         return class_problem(
             x,
             classes,
-            weights,
+            brought(x, weights),
             C=self._strength,
             intercept=intercept,
             offset=offset,
@@ -193,7 +194,7 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
         """Return the fitted x in the input's columns, intercepts last: (d + 1,) or (d + 1, K)."""
         w = np.asarray(self._dense_coef(), dtype=np.float64)
         if self.fit_intercept:
-            w = np.column_stack([w, self.intercept_])
+            w = np.column_stack([w, to_numpy(self.intercept_)])
         return np.array(w[0] if len(w) == 1 else w.T)
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Certificate:
@@ -202,11 +203,12 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
         Parameters
         ----------
         X, y, sample_weight, offset
-            As in `fit`; labels must be among `classes_`.
+            As in `fit`, wherever they live; labels must be among `classes_`.
         """
         check_is_fitted(self)
-        x = checked_x(self, X, reset=False)
-        classes = known_classes(y, x.shape[0], self.classes_)
+        check_places(X, y=y, sample_weight=sample_weight, offset=offset)
+        x = checked_design(self, X, reset=False)
+        classes = known_classes(brought(x, y), x.shape[0], self.classes_, narrow=True)
         problem = self._problem(x, classes, sample_weight, offset)
         return certify(problem, problem.design.from_input(self._coefficients()))
 
@@ -231,7 +233,7 @@ class SoftmaxModel(SoftmaxPrediction, ClassInference, ClassifierMixin, BaseEstim
         )
         twin.coef_ = np.array(self._dense_coef())
         for name in ("intercept_", "classes_", "n_iter_"):
-            setattr(twin, name, getattr(self, name).copy())
+            setattr(twin, name, to_numpy(getattr(self, name)).copy())
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(twin, name, getattr(self, name))

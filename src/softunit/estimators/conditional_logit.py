@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from softunit._checks import check_count, check_positive, check_switch
 from softunit._progress import progress
 from softunit._typing import Vector
+from softunit.checkpoints import check_checkpoint, opened
 from softunit.errors import InputError
 from softunit.estimators._choice_fit import ChoiceFit, Settings, chosen_constants
 from softunit.estimators._choice_model import ChoiceModel
@@ -66,6 +68,12 @@ class ConditionalLogit(ChoiceModel):
     keyboard_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does during the iterations: raise, or end the fit at the best point so far,
         certified, with a `ConvergenceWarning`.
+    checkpoint : str, path-like or None, default None
+        File from which a fit that was ended can go on; see docs/guides/checkpoints.
+    every : float, default 30.0
+        Seconds between two writings of it; 0 writes after each iteration.
+    resume : bool, default False
+        Whether to go on from the file, if it is there.
 
     Attributes
     ----------
@@ -136,6 +144,9 @@ class ConditionalLogit(ChoiceModel):
         strict: bool = False,
         verbose: int = 0,
         keyboard_interrupt: Interrupt = "raise",
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: float = 30.0,
+        resume: bool = False,
     ) -> None:
         self.C = C
         self.tol = tol
@@ -146,6 +157,9 @@ class ConditionalLogit(ChoiceModel):
         self.strict = strict
         self.verbose = verbose
         self.keyboard_interrupt = keyboard_interrupt
+        self.checkpoint = checkpoint
+        self.every = every
+        self.resume = resume
 
     def fit(
         self,
@@ -275,8 +289,9 @@ class ConditionalLogit(ChoiceModel):
         if told is not None:
             self.alternatives_ = told[0].names
         fit = ChoiceFit.of(sets.of_rows(x), sets, self._constants, codes, C=self.C)
-        with progress(self.verbose, self.tol) as line:
-            settings = Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt)
+        kept = opened(self.checkpoint, every=self.every, resume=self.resume)
+        with progress(self.verbose, self.tol) as line, kept as file:
+            settings = Settings(self.solver, self.tol, self.max_iter, self.keyboard_interrupt, file)
             fit.minimize(settings, line, self.names_)
         self._keep(fit, x.dtype)
         if self._constants is not None and codes is not None:
@@ -308,3 +323,4 @@ class ConditionalLogit(ChoiceModel):
         for name in ("alternative_constants", "strict"):
             check_switch(name, getattr(self, name))
         check_interrupt(self.keyboard_interrupt)
+        check_checkpoint(self.checkpoint, self.every, self.resume)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from softunit._checks import check_count, check_positive, check_weights
 from softunit._progress import progress
 from softunit._typing import Vector
+from softunit.checkpoints import check_checkpoint, opened
 from softunit.errors import InputError, NotUniqueWarning, SeparationWarning, warn
 from softunit.estimators._data import checked_x
 from softunit.estimators._ordinal_fit import End, OrdinalFit, Plan
@@ -65,6 +68,13 @@ class OrdinalClassifier(OrdinalModel):
     keyboard_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does during the iterations: raise, or end the fit at the best point so far,
         certified, with a `ConvergenceWarning`.
+    checkpoint : str, path-like or None, default None
+        File from which a fit that was ended can go on; see docs/guides/checkpoints. `path`
+        keeps none.
+    every : float, default 30.0
+        Seconds between two writings of it; 0 writes after each iteration.
+    resume : bool, default False
+        Whether to go on from the file, if it is there.
 
     Attributes
     ----------
@@ -114,6 +124,9 @@ class OrdinalClassifier(OrdinalModel):
         max_iter: int = 200,
         verbose: int = 0,
         keyboard_interrupt: Interrupt = "raise",
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: float = 30.0,
+        resume: bool = False,
     ) -> None:
         self.C = C
         self.presto = presto
@@ -124,6 +137,9 @@ class OrdinalClassifier(OrdinalModel):
         self.max_iter = max_iter
         self.verbose = verbose
         self.keyboard_interrupt = keyboard_interrupt
+        self.checkpoint = checkpoint
+        self.every = every
+        self.resume = resume
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit and certify.
@@ -153,9 +169,11 @@ class OrdinalClassifier(OrdinalModel):
         plan = self._plan()
         x = checked_x(self, X, reset=True)
         target = ordered_target(y, x.shape[0], self.order)
-        fit = self._posed(plan, x, target, sample_weight)
-        with progress(self.verbose, self.tol) as line:
+        kept = opened(self.checkpoint, every=self.every, resume=self.resume)
+        with progress(self.verbose, self.tol) as line, kept as file:
+            fit = self._posed(replace(plan, checkpoint=file), x, target, sample_weight)
             solution = fit.solve(lambda record, point: line(record))
+        fit = replace(fit, plan=plan)  # without the open file
         self._keep(fit, fit.end(solution, self._columns()))
         return self
 
@@ -165,6 +183,7 @@ class OrdinalClassifier(OrdinalModel):
         check_count("max_iter", self.max_iter)
         check_solver(self.solver)
         check_interrupt(self.keyboard_interrupt)
+        check_checkpoint(self.checkpoint, self.every, self.resume)
         return Plan(
             self.C,
             self._strengths(),

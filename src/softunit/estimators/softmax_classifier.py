@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
 from softunit._checks import check_count, check_positive, check_switch
 from softunit._progress import progress
+from softunit.checkpoints import check_checkpoint, opened
 from softunit.estimators._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from softunit.estimators._data import checked_classes, checked_x
+from softunit.estimators._data import checked_classes
+from softunit.estimators._homes import (
+    brought,
+    check_places,
+    checked_design,
+    dtype_for,
+    in_kind_of,
+)
 from softunit.estimators._objective import without_constant
 from softunit.estimators._softmax_model import SoftmaxModel
 from softunit.estimators._sparsity import check_l1
@@ -61,12 +71,21 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     grouped : bool, default False
         Whether l1 takes, in place of |W|_1, the sum over columns j of |W_:j|, the 2-norm over the
         classes: a column is then kept or dropped for all classes at once.
+    checkpoint : str, path-like or None, default None
+        File to which the state of the fit is written now and then, so that a fit that was killed
+        can go on from there; None writes none.
+    every : float, default 30.0
+        Seconds between two writings of the checkpoint; 0 writes after each iteration.
+    resume : bool, default False
+        Whether to go on from the checkpoint, if it is there. That of an unfinished fit is not
+        overwritten without it.
 
     Attributes
     ----------
     coef_ : ndarray of shape (1, d) or (K, d)
-        Coefficients W in the dtype of X; with several classes they sum to zero over the classes,
-        except with l1 and without groups.
+        Coefficients W in the dtype of X, of rows in files or on a cluster in float64; with several
+        classes they sum to zero over the classes, except with l1 and without groups. Of tensors
+        they are tensors, as are `intercept_` and `n_iter_`, on the same device.
     intercept_ : ndarray of shape (1,) or (K,)
         They sum to zero over several classes; zeros without an intercept.
     classes_ : ndarray of shape (K,)
@@ -91,6 +110,13 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     With l1 a constant added to a column's coefficients over an even number of classes may change
     nothing; then one is chosen that makes a coefficient zero. `l1_min_c` gives the C at which the
     first coefficient enters, `softmax_path` the coefficients along C.
+
+    X may live elsewhere than in memory: in files (`softunit.designs.ChunkedDesign`), on a cluster
+    (a dask array or frame, `DaskDesign`), or as a tensor on a device. The objective, the tolerance
+    and the certificate are the same. Labels of any kind become codes of a byte or two; row weights,
+    and `class_weight`, take 8 bytes a row beside them. Without ridge, separation of more than ten
+    million rows times classes is looked into in memory only. Tensors need no setting; under
+    scikit-learn's `array_api_dispatch` its rules hold.
     """
 
     def __init__(
@@ -108,6 +134,9 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         keyboard_interrupt: Interrupt = "raise",
         l1_ratio: float = 0.0,
         grouped: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: float = 30.0,
+        resume: bool = False,
     ) -> None:
         self.C = C
         self.tol = tol
@@ -121,6 +150,9 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         self.keyboard_interrupt = keyboard_interrupt
         self.l1_ratio = l1_ratio
         self.grouped = grouped
+        self.checkpoint = checkpoint
+        self.every = every
+        self.resume = resume
 
     @with_callbacks  # type: ignore[untyped-decorator, unused-ignore]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, offset: Any = None) -> Self:
@@ -128,10 +160,11 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
 
         Parameters
         ----------
-        X : array_like, sparse matrix or frame of shape (n, d)
-            Contiguous floats are not copied.
+        X : array_like, sparse matrix, frame, tensor, dask collection or Design, of shape (n, d)
+            Contiguous floats are not copied, nor are tensors; what dask holds stays on its workers.
         y : array_like of shape (n,) or (n, K)
-            Labels of any type, or shares that sum to one in every row.
+            Labels of any type, or shares that sum to one in every row. It may be a tensor, a
+            memory map or, beside a dask X, a dask array or series; so may weights and offset.
         sample_weight : float or array_like of shape (n,), default None
             Nonnegative row weights.
         offset : array_like of shape (n,) for two classes, else (n, K), default None
@@ -149,16 +182,20 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         ------
         InputError
             If X, y, weights, offset or a parameter is wrong; the message says where.
+        FileError
+            If the checkpoint cannot be written or gone on from.
         """
         self._check_parameters()
         start = self._coefficients() if self.warm_start and hasattr(self, "coef_") else None
-        x_checked = checked_x(self, X, reset=True)
-        classes = checked_classes(y, x_checked.shape[0])
+        check_places(X, y=y, sample_weight=sample_weight, offset=offset)
+        x_checked = checked_design(self, X, reset=True)
+        classes = checked_classes(brought(x_checked, y), x_checked.shape[0], narrow=True)
         problem = self._problem(x_checked, classes, sample_weight, offset)
+        dtype = dtype_for(x_checked)
         tasks = FitTasks(
             self,
             {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}},
-            lambda x: self._fitted(problem, x, x_checked.dtype, classes),
+            lambda x: in_kind_of(X, self._fitted(problem, x, dtype, classes)),
             self.max_iter,
         )
         x0 = np.zeros(problem.shape)
@@ -167,13 +204,17 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
             start = start if problem.lasso else without_constant(start)
             x0 = problem.design.from_input(start)
         tasks.begin(x0)
-        with progress(self.verbose, self.tol) as line:
-            solution = self._settings.minimize(
+        file = opened(self.checkpoint, every=self.every, resume=self.resume)
+        with progress(self.verbose, self.tol) as line, file as kept:
+            solution = replace(self._settings, checkpoint=kept).minimize(
                 problem, x0, lambda record, point: bool(line(record)) | tasks(record, point)
             )
         self.n_iter_ = np.array([solution.n_iter], dtype=np.int32)
         problem.prepared.clear()  # samples have no part in a certificate
-        self._keep(problem, solution, x_checked.dtype, classes)
+        self._keep(problem, solution, dtype, classes)
+        own = {name: getattr(self, name) for name in ("coef_", "intercept_", "n_iter_")}
+        for name, value in in_kind_of(X, own).items():
+            setattr(self, name, value)
         tasks.end()
         return self
 
@@ -186,6 +227,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
             check_switch(name, getattr(self, name))
         check_interrupt(self.keyboard_interrupt)
         check_l1(self.l1_ratio, self.C, self.solver)
+        check_checkpoint(self.checkpoint, self.every, self.resume)
 
     @property
     def _strength(self) -> float:
@@ -195,8 +237,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
     def _ratio(self) -> float:
         return float(self.l1_ratio)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose label is predicted; for shares, that of the largest."""
-        if np.asarray(y).ndim == 2 and np.asarray(y).shape[1] >= 2:
-            y = self.classes_[np.asarray(y).argmax(axis=1)]
-        return float(super().score(X, y, sample_weight))
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        return tags

@@ -18,12 +18,12 @@ from softunit.errors import InputError, SeparationWarning, warn
 from softunit.estimators._data import (
     ClassTarget,
     checked_labels,
-    checked_row_weights,
     checked_strengths,
     checked_x,
 )
 from softunit.estimators._folds import checked_splits
 from softunit.estimators._objective import Bases
+from softunit.estimators._row_weights import checked_row_weights
 from softunit.estimators._scoring import Judge, checked_scorer, told_of_classes
 from softunit.estimators._search import NOTHING, PathSearch
 from softunit.estimators._softmax_model import SoftmaxModel

@@ -17,11 +17,12 @@ from softunit.errors import InputError, warn
 from softunit.estimators._data import (
     ClassTarget,
     checked_classes,
-    checked_row_weights,
     checked_strengths,
     checked_x,
 )
-from softunit.estimators._objective import End, at_strength, class_problem
+from softunit.estimators._fit_end import End
+from softunit.estimators._objective import at_strength, class_problem
+from softunit.estimators._row_weights import checked_row_weights
 from softunit.estimators._sparsity import check_l1, entering_strength, next_minimum, spanned
 from softunit.estimators.softmax_classifier import SoftmaxClassifier
 from softunit.problem import Problem
