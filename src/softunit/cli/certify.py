@@ -13,8 +13,9 @@ from softunit.certificate import Certificate, at_optimum
 from softunit.cli import options
 from softunit.cli.choice_reading import chosen_rows
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
+from softunit.cli.homes import Home, home_of
 from softunit.cli.noting import noted
-from softunit.cli.outputs import check_outputs, write_json
+from softunit.cli.outputs import check_outputs, inputs_of, write_json
 from softunit.cli.predict import ruled
 from softunit.cli.prepared import named_columns
 from softunit.cli.reading import ordered_labels, read_outer
@@ -24,8 +25,10 @@ from softunit.errors import InputError
 from softunit.estimators import OrdinalClassifier, SoftmaxClassifier
 from softunit.model_file import SavedModel, load_model
 from softunit.report.words import certificate_figures, distance, mark, number, sentence, version
-from softunit.tables import Table, read_numeric, read_table, read_target
+from softunit.tables import Table, read_numeric, read_tables, read_target
+from softunit.tables.data_files import titled
 from softunit.tables.names import listed, show
+from softunit.tables.streams import Dataset
 
 
 def certify(
@@ -34,6 +37,7 @@ def certify(
     format: options.Format = None,
     unknown: options.UnknownNow = None,
     matrix: options.MatrixNow = None,
+    memory: options.MemoryNow = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:
@@ -42,16 +46,18 @@ def certify(
     The table must hold the target; nothing is taken on trust from the fit. Exit status: 0 if the
     gradient is within the tolerance of the model, 3 if not, 2 bad input.
     """
-    inputs = {"MODEL": model, "DATA": data} | ({"--matrix": matrix} if matrix else {})
+    inputs = {"MODEL": model, **inputs_of(data)} | ({"--matrix": matrix} if matrix else {})
     check_outputs({"--json": json}, inputs)
     screen = Screen(quiet)
     begin = time.perf_counter()
     saved = load_model(model)
     _check_matrix(saved, matrix)
-    with screen.working(f"Reading {data}"):
-        table = read_table(data, format=format.value if format else None, text=_texts(saved))
-        table, y, named = _target(saved, table, matrix)
-        X = ruled(saved.encoding, unknown).apply(table)
+    kind = format.value if format else None
+    home = _home(saved, data, memory, kind)
+    if home.note:
+        screen.say(home.note)
+    with screen.working(f"Reading {titled(data)}"):
+        X, y, named = _read(saved, data, home, kind, unknown, matrix)
     with noted() as notes, screen.working("Certifying"):
         certificate = certificate_as_options(saved.estimator.certify(X, y, **named))
     tol = float(saved.estimator.tol)
@@ -62,7 +68,7 @@ def certify(
         "command": "certify",
         "softunit": version(),
         "problem": saved.problem,
-        "source": str(data),
+        "source": titled(data),
         "value": certificate.value,
         "gradient_norm": certificate.gradient_norm,
         "gap_bound": certificate.gap_bound,
@@ -82,6 +88,39 @@ def certify(
     write_json(json, figures)
     _show(screen, figures, certificate, json)
     return CONVERGED if good else NOT_CONVERGED
+
+
+def _home(saved: SavedModel, data: list[str], memory: str | None, format: str | None) -> Home:
+    """Return where the rows live; those of classifiers may stay on disk."""
+    streamed = saved.problem == "classifier"
+    if memory is not None and not streamed:
+        raise InputError(
+            f"--memory certifies classifiers block by block; this model is of {saved.problem}:"
+            " leave it out."
+        )
+    what = f"certifying a model of --problem {saved.problem}"
+    return home_of(data, memory=memory, format=format, streamed=streamed, what=what)
+
+
+def _read(
+    saved: SavedModel,
+    data: list[str],
+    home: Home,
+    format: str | None,
+    unknown: Any,
+    matrix: Path | None,
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Return X, y, and what else the estimator takes from the tables."""
+    encoding = ruled(saved.encoding, unknown)
+    if not home.in_memory:
+        from softunit.cli.streaming import known_rows
+
+        dataset = Dataset.open(data, format=format, text=_texts(saved))
+        return known_rows(dataset, saved, encoding, home)
+    table = read_tables(data, format=format, text=_texts(saved))
+    with table.told():
+        table, y, named = _target(saved, table, matrix)
+        return encoding.apply(table), y, named
 
 
 def _texts(model: SavedModel) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from softunit.tables import (
     read_chosen,
     read_labels,
     read_numeric,
-    read_table,
+    read_tables,
     read_weights,
     wide_layout,
     with_contrasts,
@@ -51,7 +51,7 @@ def prepared_choice(request: FitRequest) -> Prepared:
     InputError
         If a file, a column or a value is not as a model of choice needs it.
     """
-    table = read_table(request.data, format=request.format)
+    table = read_tables(request.data, format=request.format)
     if request.formula is not None:
         return _of_formula(request, table)
     target = request.target_of(table)

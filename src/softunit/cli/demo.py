@@ -100,11 +100,15 @@ def _digits(paths: dict[str, Path], screen: Screen) -> tuple[Fitted, dict[str, A
     write_table(paths["digits"], {name: values[:-HELD_OUT] for name, values in columns.items()})
     write_table(paths["new"], {name: values[-HELD_OUT:] for name, values in columns.items()})
     request = FitRequest(
-        data=paths["digits"], target="digit", C=0.01, out=paths["model"], report=paths["report"]
+        data=(str(paths["digits"]),),
+        target="digit",
+        C=0.01,
+        out=paths["model"],
+        report=paths["report"],
     )
     fitted = run_fit(request, screen)
     show_fit(fitted, screen)
-    prediction = run_predict(paths["model"], paths["new"], paths["predictions"], screen)
+    prediction = run_predict(paths["model"], [str(paths["new"])], paths["predictions"], screen)
     right = _read_right(paths)
     prediction["accuracy"] = right / HELD_OUT
     screen.say()
@@ -146,7 +150,7 @@ def _shares(paths: dict[str, Path], screen: Screen) -> tuple[Fitted, dict[str, A
     """Write market shares to a file, fit a softmax regression, compare with their x."""
     write_table(paths["shares"], market())
     request = FitRequest(
-        data=paths["shares"],
+        data=(str(paths["shares"]),),
         target="share",
         problem="softmax",
         drop=("product",),

@@ -209,6 +209,8 @@ def renamed(text: str, estimator: Any, data: Prepared) -> str:
     """
     if not isinstance(estimator, SoftmaxClassifier | ConditionalLogit | OrdinalClassifier):
         return text
+    if hasattr(estimator, "feature_names_in_"):  # it has said the names itself
+        return text
     names = data.encoding.feature_names
 
     def name(found: re.Match[str]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from softunit.cli import choice_options, choices, options
+from softunit.cli.exits import INTERRUPTED
 from softunit.cli.fitting import Fitted, run_fit
-from softunit.cli.outputs import check_installed, check_outputs, write_json
+from softunit.cli.outputs import check_installed, check_outputs, inputs_of, write_json
 from softunit.cli.request import FitRequest
-from softunit.cli.screen import Screen
+from softunit.cli.screen import Screen, complain
 from softunit.cli.wording import as_options
 
 # "\b" keeps the lines of a paragraph as they are.
@@ -72,6 +73,11 @@ def fit(
     tol: options.Tolerance = None,
     solver: options.SolverName = "auto",
     max_iter: options.MaxIter = 200,
+    memory: options.Memory = None,
+    dask: options.Dask = None,
+    checkpoint: options.Checkpoint = None,
+    every: options.Every = None,
+    resume: options.Resume = False,
     out: options.ModelFile = None,
     report: options.ReportFile = None,
     json: options.JsonFile = None,
@@ -79,14 +85,34 @@ def fit(
 ) -> int:
     """Fit a model to a table and certify it; return the exit status."""
     given = {name: value for name, value in locals().items() if name not in ("json", "quiet")}
-    outputs = {"--out": out, "--report": report, "--json": json}
+    outputs = {"--out": out, "--report": report, "--json": json, "--checkpoint": checkpoint}
     check_installed(outputs)
-    check_outputs(outputs, {"DATA": data} | ({"--matrix": matrix} if matrix else {}))
+    check_outputs(outputs, inputs_of(data) | ({"--matrix": matrix} if matrix else {}))
     screen, request = Screen(quiet), FitRequest.of(given)
-    fitted = run_fit(request, screen)
+    try:
+        fitted = run_fit(request, screen)
+    except KeyboardInterrupt:
+        if not (checkpoint and checkpoint.exists()):
+            raise
+        complain(interrupted(checkpoint, resume=resume))
+        return INTERRUPTED
     write_json(json, fitted.figures)
     show_fit(fitted, screen, json)
     return fitted.status
+
+
+def interrupted(checkpoint: Path, *, resume: bool) -> str:
+    """Return how an interrupted fit goes on.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        Where its state lies.
+    resume : bool
+        Whether it had been taken up before.
+    """
+    how = "Give the same command again" if resume else "Give the same command with --resume"
+    return f"interrupted. The run is kept in {checkpoint}. {how} to go on from there."
 
 
 def show_fit(fitted: Fitted, screen: Screen, json: Path | None = None) -> None:

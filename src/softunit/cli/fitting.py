@@ -12,8 +12,10 @@ from softunit.certificate import Certificate
 from softunit.cli.effects import check_price, effects_of
 from softunit.cli.errors import Errors, errors_of, renamed
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
+from softunit.cli.homes import Home, cluster_of, file_name, home_of
 from softunit.cli.noting import noted
 from softunit.cli.prepared import Prepared
+from softunit.cli.problems import belongs
 from softunit.cli.reading import prepared
 from softunit.cli.request import FitRequest
 from softunit.cli.screen import Screen
@@ -66,8 +68,28 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     """
     begin = time.perf_counter()
     estimator = request.estimator(verbose=0 if screen.quiet else 1)
-    with screen.working(f"Reading {request.data}"):
-        data = prepared(request)
+    with cluster_of(request.dask) as cluster:
+        home = cluster or _home(request)
+        if home.note:
+            screen.say(home.note)
+        fitted = _fitted(request, estimator, home, screen)
+    spent = {"total_seconds": time.perf_counter() - begin}
+    return dataclasses.replace(fitted, figures=fitted.figures | spent)
+
+
+def _home(request: FitRequest) -> Home:
+    """Return where on this machine the rows live."""
+    streamed = belongs("--memory", request.problem) and request.clusters is None
+    what = f"--problem {request.problem}{' with --clusters' if request.clusters else ''}"
+    return home_of(
+        request.data, memory=request.memory, format=request.format, streamed=streamed, what=what
+    )
+
+
+def _fitted(request: FitRequest, estimator: Any, home: Home, screen: Screen) -> Fitted:
+    """Do steps 2 to 5."""
+    with screen.working(f"Reading {request.source}"):
+        data = prepared(request, home)
     check_price(request, data)
     estimator.set_params(**data.settings)
     with noted() as notes:
@@ -82,11 +104,13 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     told = [renamed(note, estimator, data) for note in (*data.notes, *notes, *doubts)]
     with screen.working("Measuring the fit"):
         summary = summary_of(request, estimator, data, errors.table, effects, told)
+        # One more for the encoding, which was learned before there was a design.
+        reads = 1 + data.X.passes if home.name == "disk" else None
+        summary = dataclasses.replace(summary, data=(*summary.data, *home.told(reads)))
         _save(request, estimator, data, summary, errors)
     figures = figures_of(request, estimator, data, summary)
-    return Fitted(
-        request, estimator, summary, figures | {"total_seconds": time.perf_counter() - begin}
-    )
+    where = {"rows_live": home.name, "memory_budget": home.budget, "reads": reads}
+    return Fitted(request, estimator, summary, figures | where)
 
 
 def _joined(quick: Certificate, full: Certificate) -> Certificate:
@@ -116,7 +140,7 @@ def _save(
             encoding=data.encoding,
             problem=request.problem,
             target=data.target,
-            training=Training.of(estimator, source=request.data.name, rows=data.X.shape[0]),
+            training=Training.of(estimator, source=file_name(request.data), rows=data.X.shape[0]),
             weights=request.weights,
             offset=request.offset,
             score_weights=request.weights_column,

@@ -7,19 +7,34 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from softunit._files import check_writable, replace_file
-from softunit.errors import FileError, MissingExtraError
+from softunit.errors import FileError, InputError, MissingExtraError
+from softunit.tables.data_files import find_files
 
 _NEEDED = {
     "--report": ("the report", ("jinja2", "matplotlib")),
     "--out": ("saving a model", ("safetensors",)),
 }
+
+
+def inputs_of(data: Sequence[str]) -> dict[str, Path]:
+    """Return the files of this machine that DATA means, by what sentences call them.
+
+    Parameters
+    ----------
+    data : sequence of str
+    """
+    try:
+        files = [file.path for file in find_files(data) if file.filesystem is None]
+    except InputError:
+        files = list(data)  # whoever reads them says what is wrong
+    return {"DATA" if len(files) == 1 else f"DATA ({path})": Path(path) for path in files}
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Mapping[str, Path]) -> None:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from softunit._typing import Array
 from softunit.cli import options
-from softunit.cli.choice_prediction import check_probabilities, choice_predictions
-from softunit.cli.outputs import check_outputs, write_json
+from softunit.cli.block_prediction import ROWWISE, Predicted, predict_blocks
+from softunit.cli.homes import home_of
+from softunit.cli.outputs import check_outputs, inputs_of, write_json
+from softunit.cli.prediction_columns import counts_of, predicted_columns
 from softunit.cli.screen import Screen
-from softunit.estimators import OrdinalClassifier, SoftmaxClassifier
+from softunit.errors import InputError
 from softunit.model_file import SavedModel, load_model
 from softunit.report.words import counted, number, percent, version
-from softunit.tables import Encoding, Table, check_table_path, read_numeric, read_table, write_table
+from softunit.tables import Encoding, check_table_path, read_tables, write_table
+from softunit.tables.data_files import titled
 
 _MOST_CLASSES = 10
-_NEEDED = "which the model needs"
 _OVER_ALL = {
     "softmax": "One softmax over all these rows: the predicted shares sum to one.",
     "rescaled": "One sum over all these rows: the predicted shares sum to one.",
@@ -32,11 +33,12 @@ _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 @dataclass(frozen=True)
 class _Form:
-    """Formats of the two tables, None by extension; and the rule for levels, None as saved."""
+    """Formats of both tables, None by extension; the rule for levels, None as saved; --memory."""
 
     format: str | None = None
     out_format: str | None = None
     unknown: Any = None
+    memory: str | None = None
 
 
 def ruled(encoding: Encoding, unknown: Any) -> Encoding:
@@ -57,6 +59,7 @@ def predict(
     format: options.Format = None,
     out_format: options.OutFormat = None,
     unknown: options.UnknownNow = None,
+    memory: options.MemoryNow = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:
@@ -71,8 +74,9 @@ def predict(
         format=format.value if format else None,
         out_format=out_format.value if out_format else None,
         unknown=unknown.value if unknown else None,
+        memory=memory,
     )
-    check_outputs({"--out": out, "--json": json}, {"MODEL": model, "DATA": data})
+    check_outputs({"--out": out, "--json": json}, {"MODEL": model, **inputs_of(data)})
     check_table_path(out, format=form.out_format)
     screen = Screen.aside(quiet) if str(out) in _STDOUT else Screen(quiet)
     figures = run_predict(model, data, out, screen, form)
@@ -82,14 +86,16 @@ def predict(
 
 
 def run_predict(
-    model_path: Path, data: Path, out: Path, screen: Screen, form: _Form | None = None
+    model_path: Path, data: Sequence[str], out: Path, screen: Screen, form: _Form | None = None
 ) -> dict[str, Any]:
     """Predict and write; return what `--json` writes.
 
     Parameters
     ----------
-    model_path, data, out : Path
-        The output path has been checked.
+    model_path : Path
+    data : sequence of str
+    out : Path
+        It has been checked.
     screen : Screen
     form : _Form or None, default None
         Formats and the rule for levels never seen.
@@ -103,11 +109,23 @@ def run_predict(
     form = form or _Form()
     model = load_model(model_path)
     model = dataclasses.replace(model, encoding=ruled(model.encoding, form.unknown))
-    with screen.working(f"Reading {data}"):
-        table = read_table(data, format=form.format, text=model.encoding.text_columns)
-        columns = predicted_columns(model, table)
-    with screen.working(f"Writing {out}"):
-        write_table(out, columns, format=form.out_format)
+    home = home_of(
+        data,
+        memory=form.memory,
+        format=form.format,
+        streamed=model.problem in ROWWISE and str(out) not in _STDOUT,
+        what=f"a prediction of --problem {model.problem}",
+    )
+    if home.note:
+        screen.say(home.note)
+    if home.in_memory:
+        found = _predict_table(model, data, out, screen, form)
+    else:
+        _check_rowwise(model)
+        with screen.working(f"Predicting {titled(data)}"):
+            found = predict_blocks(
+                model, data, out, home, format=form.format, out_format=form.out_format
+            )
     training = model.training
     return {
         "command": "predict",
@@ -120,73 +138,43 @@ def run_predict(
         "n_iter": training.n_iter,
         "seconds": training.seconds,
         "predict_seconds": time.perf_counter() - begin,
-        "rows": table.n_rows,
-        "predicted": _predicted(model, columns),
+        "rows": found.rows,
+        "predicted": found.predicted,
         "target": model.target,
-        "counts": _counts(model, columns),
+        "counts": found.counts,
+        "rows_live": home.name,
+        "memory_budget": home.budget,
         "fitted_to": training.source,
-        "source": str(data),
+        "source": titled(data),
         "paths": {"model": model_path, "predictions": out},
     }
 
 
-def predicted_columns(model: SavedModel, table: Table) -> dict[str, Array]:
-    """Return the columns of the table of predictions, each of shape (n,).
-
-    Parameters
-    ----------
-    model : SavedModel
-    table : Table
-
-    Raises
-    ------
-    InputError
-        If the table does not go with the model, or scores overflow.
-    """
-    if model.choice is not None:
-        return choice_predictions(model, table)
-    X, estimator = model.encoding.apply(table), model.estimator
-    if isinstance(estimator, OrdinalClassifier):
-        return _class_columns(estimator, np.asarray(estimator.predict_proba(X)))
-    if not isinstance(estimator, SoftmaxClassifier):
-        shift = [] if model.shift is None else [read_numeric(table, model.shift, role=_NEEDED)]
-        values = estimator.predict(X, *shift)
-        check_probabilities(values)
-        return {"prediction": values}
-    offset = None
-    if model.offset is not None:
-        offset = read_numeric(table, model.offset, role=_NEEDED)
-    return _class_columns(estimator, np.asarray(estimator.predict_proba(X, offset)))
+def _predict_table(
+    model: SavedModel, data: Sequence[str], out: Path, screen: Screen, form: _Form
+) -> Predicted:
+    """Predict all rows at once."""
+    with screen.working(f"Reading {titled(data)}"):
+        table = read_tables(data, format=form.format, text=model.encoding.text_columns)
+        with table.told():
+            columns = predicted_columns(model, table)
+    with screen.working(f"Writing {out}"):
+        write_table(out, columns, format=form.out_format)
+    return Predicted(table.n_rows, _predicted(model, columns), counts_of(model, columns))
 
 
-def _class_columns(estimator: Any, probabilities: Array) -> dict[str, Array]:
-    """Return the most probable class of each row, and the probability of each class."""
-    check_probabilities(probabilities)
-    classes = np.asarray(estimator.classes_)
-    columns = {"prediction": classes[probabilities.argmax(axis=1)]}
-    for k, label in enumerate(classes.tolist()):
-        columns[f"p({label})"] = np.ascontiguousarray(probabilities[:, k])
-    return columns
+def _check_rowwise(model: SavedModel) -> None:
+    if model.problem not in ROWWISE:
+        raise InputError(
+            f"--memory predicts block by block, but a prediction of --problem {model.problem} looks"
+            " at all rows together: leave it out."
+        )
 
 
 def _predicted(model: SavedModel, columns: dict[str, Array]) -> int:
     """Return for how many rows, or choice sets, something was predicted."""
     prediction = columns["prediction"]
     return int(prediction.sum()) if "set" in columns and model.choice else len(prediction)
-
-
-def _counts(model: SavedModel, columns: dict[str, Array]) -> dict[str, int]:
-    """Return how often each class or alternative was predicted, most first; else nothing."""
-    prediction = columns["prediction"]
-    if model.choice is not None and model.choice.wide is None:
-        if "alternative" not in columns:
-            return {}
-        prediction = columns["alternative"][prediction]
-    elif model.choice is None and model.problem not in ("classifier", "ordinal"):
-        return {}
-    labels, counts = np.unique(prediction, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {str(labels[i].item()): int(counts[i]) for i in order}
 
 
 def show_prediction(figures: dict[str, Any], screen: Screen, json: Path | None = None) -> None:

@@ -10,20 +10,25 @@ from softunit.model_file import ProblemKind
 
 _SCORES = ("--w", "--weights-column")
 _FITTED = (*_SCORES, "--ridge", "--solver")
+_KEPT = ("--checkpoint", "--every", "--resume")
 _LIKELY = ("--C", "--clusters", "--errors", "--offset", "--solver", "--weights")
 
 BELONGS: Mapping[ProblemKind, tuple[str, ...]] = MappingProxyType(
     {
         "classifier": (
             *_LIKELY,
+            *_KEPT,
             "--class-weight",
+            "--dask",
             "--grouped",
             "--l1-ratio",
+            "--memory",
             "--no-intercept",
             "--reference",
         ),
         "choice": (
             *_LIKELY,
+            *_KEPT,
             "--alternatives",
             "--availability",
             "--formula",
@@ -37,6 +42,7 @@ BELONGS: Mapping[ProblemKind, tuple[str, ...]] = MappingProxyType(
             "--wide",
         ),
         "ordinal": (
+            *_KEPT,
             "--C",
             "--clusters",
             "--errors",
@@ -150,6 +156,38 @@ def check_errors(kind: str | None, clusters: str | None) -> None:
         )
     if clusters is not None and kind != "clustered":
         raise InputError("--clusters goes with --errors clustered: give both, or neither.")
+
+
+def check_rows(given: Mapping[str, object]) -> None:
+    """Refuse what cannot be where rows do not live in memory, and half a checkpoint.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        Options with their values; None where one was not given.
+
+    Raises
+    ------
+    InputError
+        If two options contradict each other, or one misses another.
+    """
+    for option in ("--resume", "--every"):
+        if given.get(option) is not None and given.get("--checkpoint") is None:
+            raise InputError(
+                f"{option} goes with --checkpoint: name the file that holds the state of the run"
+                " too."
+            )
+    if given.get("--dask") is not None and given.get("--memory") is not None:
+        raise InputError(
+            "--memory leaves the rows on the disk of this machine, and --dask spreads them over"
+            " the memory of workers: give one of them."
+        )
+    away = next((o for o in ("--memory", "--dask") if given.get(o) is not None), None)
+    if away is not None and given.get("--clusters") is not None:
+        raise InputError(
+            f"--errors clustered needs all rows in memory: give --errors robust, or leave {away}"
+            " out."
+        )
 
 
 def _check_formula(given: Collection[str]) -> None:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from softunit._typing import Array, Vector
 from softunit.cli.choice_reading import prepared_choice
+from softunit.cli.homes import Home
 from softunit.cli.prepared import Prepared, named_columns
 from softunit.cli.request import FitRequest, listed_names
 from softunit.errors import InputError
@@ -20,6 +21,7 @@ from softunit.tables import (
     read_labels,
     read_numeric,
     read_table,
+    read_tables,
     read_target,
     with_contrasts,
 )
@@ -27,21 +29,38 @@ from softunit.tables.matrices import select_columns
 from softunit.tables.names import listed, near, rows, show
 
 
-def prepared(request: FitRequest) -> Prepared:
+def prepared(request: FitRequest, home: Home) -> Prepared:
     """Read the table and encode it; the table itself is let go.
 
     Parameters
     ----------
     request : FitRequest
+    home : Home
+        Where the rows live.
 
     Raises
     ------
     InputError
         If a file, a column or a value is not as the problem needs it.
     """
+    if not home.in_memory:
+        from softunit.cli.streaming import prepared_rows
+
+        return prepared_rows(request, home)
     if request.problem == "choice":
         return prepared_choice(request)
-    table = read_table(request.data, format=request.format, text=_texts(request))
+    return _of_table(request)
+
+
+def _of_table(request: FitRequest) -> Prepared:
+    """Return what is neither choices nor left on disk."""
+    table = read_tables(request.data, format=request.format, text=_texts(request))
+    with table.told():
+        return _encoded(request, table)
+
+
+def _encoded(request: FitRequest, table: Table) -> Prepared:
+    """Return what an estimator takes of a table."""
     settings: dict[str, Any] = {}
     if request.matrix is not None:
         target, y, matrix = read_outer(request.matrix, request.target_of, table)
@@ -66,6 +85,8 @@ def prepared(request: FitRequest) -> Prepared:
     if "offset" in named and request.problem == "classifier":
         _check_two_classes(y, target)
     notes = notes_on_numbers(table, encoding)
+    if table.places is not None:
+        notes = tuple(map(table.places.in_files, notes))
     clusters = None
     if request.clusters is not None:
         clusters = read_labels(table, request.clusters, role="clusters")
@@ -88,17 +109,34 @@ def _target(request: FitRequest, table: Table, target: str, settings: dict[str, 
     else:
         y = read_target(table, target, kind="labels")
     _check_labels(y, target)
-    if request.reference is not None:
-        names = [str(label) for label in np.unique(y).tolist()]
-        if request.reference not in names:
-            raise InputError(
-                f"--reference names {show(request.reference)}, which is no class: they are"
-                f" {listed(names, 10)}.{near(request.reference, names)}"
-            )
+    check_reference(request.reference, y)
     if order is not None:
         _check_order(y, order, target)
         settings["order"] = order
     return y
+
+
+def check_reference(reference: str | None, labels: Array) -> None:
+    """Refuse a reference that is no class.
+
+    Parameters
+    ----------
+    reference : str or None
+        What --reference was given.
+    labels : ndarray
+        All labels that occur.
+
+    Raises
+    ------
+    InputError
+        With near names.
+    """
+    names = [str(label) for label in np.unique(labels).tolist()] if reference else []
+    if reference is not None and reference not in names:
+        raise InputError(
+            f"--reference names {show(reference)}, which is no class: they are"
+            f" {listed(names, 10)}.{near(reference, names)}"
+        )
 
 
 def ordered_labels(table: Table, target: str, *, texts: bool) -> Array:

@@ -9,12 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from softunit.cli.problems import BELONGS, check_belonging, check_errors
+from softunit.cli.problems import BELONGS, check_belonging, check_errors, check_rows
 from softunit.errors import InputError
 from softunit.model_file import ProblemKind
 from softunit.model_file.model import ESTIMATORS
 from softunit.model_file.settings import check_settings
 from softunit.tables import Table
+from softunit.tables.data_files import shortened, titled
 from softunit.tables.names import listed, show
 
 
@@ -24,7 +25,8 @@ class FitRequest:
 
     Attributes
     ----------
-    data : Path
+    data : tuple of str
+        Files, folders, globs, URLs.
     target : str or None
     problem : str
     C, ridge, w, tol : float or None
@@ -59,9 +61,14 @@ class FitRequest:
     impute, unknown, format : str or None
         As `tables.fit_encoding` and `tables.read_table` take them.
     report, out : Path or None
+    memory, dask : str or None
+        Where the rows live, if not in memory.
+    checkpoint : Path or None
+    every : float or None
+    resume : bool
     """
 
-    data: Path
+    data: tuple[str, ...]
     target: str | None = None
     problem: ProblemKind = "classifier"
     C: float | None = None
@@ -106,6 +113,11 @@ class FitRequest:
     format: str | None = None
     report: Path | None = None
     out: Path | None = None
+    memory: str | None = None
+    dask: str | None = None
+    checkpoint: Path | None = None
+    every: float | None = None
+    resume: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -120,8 +132,13 @@ class FitRequest:
             name: value.value if isinstance(value, Enum) else value
             for name, value in options.items()
         }
-        several = {name: tuple(plain.get(name) or ()) for name in ("drop", "interact")}
+        several = {name: tuple(plain.get(name) or ()) for name in ("data", "drop", "interact")}
         return cls(**(plain | several))
+
+    @property
+    def source(self) -> str:
+        """What sentences call the data."""
+        return titled(self.data)
 
     def roles(self) -> dict[str, str]:
         """Return the columns that are neither features nor target, by the part they play."""
@@ -157,6 +174,10 @@ class FitRequest:
             settings["solver"] = self.solver
         if self.no_gauge:
             settings["gauge"] = None
+        if self.checkpoint is not None:
+            settings["checkpoint"], settings["resume"] = str(self.checkpoint), self.resume
+        if self.checkpoint is not None and self.every is not None:
+            settings["every"] = self.every
         kind = ESTIMATORS[self.problem]
         estimator = kind(max_iter=self.max_iter, verbose=verbose, **settings)
         check_settings(estimator)
@@ -167,6 +188,7 @@ class FitRequest:
         given = self._options() | {"--drop": self.drop or None}
         check_belonging([name for name, value in given.items() if value is not None], self.problem)
         check_errors(self.errors, self.clusters)
+        check_rows(given)
         if self.fidelity == "paper" and self.solver != "auto":
             raise InputError(
                 "--fidelity paper runs the paper's own algorithm: leave --solver out, or the"
@@ -195,7 +217,7 @@ class FitRequest:
 
     def command(self) -> str:
         """Return the command line that asks for this fit."""
-        words = ["softunit", "fit", str(self.data)]
+        words = ["softunit", "fit", *shortened(self.data)]
         for option, value in self._options().items():
             if value is True:
                 words.append(option)
@@ -254,6 +276,11 @@ class FitRequest:
             "--report": self.report,
             "--out": self.out,
             "--no-intercept": self.no_intercept or None,
+            "--memory": self.memory,
+            "--dask": self.dask,
+            "--checkpoint": self.checkpoint,
+            "--every": self.every,
+            "--resume": self.resume or None,
         }
 
 

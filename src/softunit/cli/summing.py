@@ -54,7 +54,7 @@ def summary_of(
     # The advice heads the summary; a note need not repeat it.
     advice = _advice(estimator)
     labels = Labels(
-        source=str(request.data),
+        source=request.source,
         feature_names=data.encoding.feature_names,
         data=_data_rows(request, data),
         notes=tuple(note.replace(f" {advice}", "") for note in notes),
@@ -175,7 +175,7 @@ def figures_of(
         "command": "fit",
         "softunit": version(),
         "problem": request.problem,
-        "source": str(request.data),
+        "source": request.source,
         "value": certificate.value,
         "gradient_norm": solution.gradient_norm,
         "gap_bound": certificate.gap_bound,

@@ -14,7 +14,7 @@ _LARGEST = 2**63 - 1
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says; NaN, infinity and repeated keys are refused.
+    """Return what a JSON text says; NaN, infinity, as 1e999, and repeated keys are refused.
 
     Raises
     ------
@@ -22,13 +22,25 @@ def parse_json(text: str) -> Any:
         If it is no JSON.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        return json.loads(
+            text,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=_no_repeats,
+        )
     except (ValueError, RecursionError) as error:
         raise FileError(f"its header is not JSON: {cut(error)}") from error
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is more than a float can hold")
+    return value
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,10 +74,10 @@ def text_or_none(value: Any, label: str) -> str | None:
     return None if value is None else text(value, label)
 
 
-def count(value: Any, label: str) -> int:
-    """Return `value` if it is a whole number from 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
-        raise FileError(f"{label} must be a whole number >= 0; got {show(value)}")
+def count(value: Any, label: str, most: int = _LARGEST) -> int:
+    """Return `value` if it is a whole number from 0 to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise FileError(f"{label} must be a whole number from 0 to {most}; got {show(value)}")
     return value
 
 

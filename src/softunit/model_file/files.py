@@ -42,7 +42,7 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
         If safetensors is not installed.
     """
     SafetensorError = _library("saving a model").SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     if not isinstance(model.estimator, ESTIMATORS[model.problem]):
         raise InputError(
@@ -68,7 +68,8 @@ def save_model(path: str | os.PathLike[str], model: SavedModel) -> None:
     header = json.dumps(encode_header(model), allow_nan=False)
     with replace_file(path) as temporary:
         try:
-            save_file(tensors, str(temporary), metadata={KEY: header})
+            # Not save_file: it writes to a file of its own, which would stay if it were killed.
+            temporary.write_bytes(save(tensors, metadata={KEY: header}))
         except (SafetensorError, OSError) as error:
             raise FileError(f"{path} cannot be written: {cut(error)}.") from error
 

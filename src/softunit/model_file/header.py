@@ -42,6 +42,7 @@ _PROBLEMS: Mapping[int, tuple[ProblemKind, ...]] = MappingProxyType(
 )
 """The problems of each format."""
 _TRAINING = tuple(Training.__dataclass_fields__)
+_MOST_ITERATIONS = 2**31 - 1  # scikit-learn's `n_iter_` is of 32 bits
 _LABEL_TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
 
@@ -204,7 +205,8 @@ def _decode_classes(data: Any, problem: str, *, named: bool) -> Array | None:
 def _decode_encoding(data: Any, width: int) -> Encoding:
     """Return the encoding, which must make as many columns as there are coefficients."""
     entries = data.get("columns") if isinstance(data, dict) else None
-    runs = [e.get("count") for e in entries or () if isinstance(e, dict)]
+    listed_entries = entries if isinstance(entries, list) else ()
+    runs = [entry.get("count") for entry in listed_entries if isinstance(entry, dict)]
     claimed = sum(max(n, 0) for n in runs if isinstance(n, int))
     # A run of columns is a few bytes: it is measured before names are made of it.
     if claimed > width:
@@ -228,7 +230,7 @@ def _decode_training(data: Any) -> Training:
         rows=checks.count(data["rows"], "`rows`"),
         status=data["status"],
         solver=checks.text(data["solver"], "`solver`"),
-        n_iter=checks.count(data["n_iter"], "`n_iter`"),
+        n_iter=checks.count(data["n_iter"], "`n_iter`", _MOST_ITERATIONS),
         seconds=checks.number(data["seconds"], "`seconds`"),
         value=checks.number_or_none(data["value"], "`value`"),
         gradient_norm=checks.number_or_none(data["gradient_norm"], "`gradient_norm`"),

@@ -19,8 +19,8 @@ from softunit.units import TwoLayerSquares
 _INFINITY = "infinity"
 """How C = inf is written: JSON has no number for it."""
 
-_OF_THE_RUN = "keyboard_interrupt"
-"""The setting that says nothing about the model, so that files do without it."""
+_OF_THE_RUN = ("keyboard_interrupt", "checkpoint", "every", "resume")
+"""The settings that say nothing about the model, so that files do without them."""
 
 _ELSEWHERE = ("matrix", "order")
 """The settings that are saved as arrays, or with the classes."""
@@ -44,8 +44,7 @@ def encode_settings(model: SavedModel) -> dict[str, Any]:
         of its column.
     """
     settings = dict(model.estimator.get_params(deep=False))
-    del settings[_OF_THE_RUN]
-    for name in _ELSEWHERE:
+    for name in (*_OF_THE_RUN, *_ELSEWHERE):
         settings.pop(name, None)
     if model.score_weights is not None:
         settings["w"] = None
@@ -84,8 +83,10 @@ def decode_settings(
     """
     kind = ESTIMATORS[problem]
     defaults = kind().get_params(deep=False)
-    for name in (_OF_THE_RUN, *_ELSEWHERE):
+    for name in (*_OF_THE_RUN, *_ELSEWHERE):
         defaults.pop(name, None)
+    if by_column and "w" not in defaults:
+        raise FileError(f"`score_weights` does not go with the problem {problem}")
     later = _LATER.get(format, {})
     if later and isinstance(data, dict):
         data = {name: value for name, value in later.items() if name in defaults} | data

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from softunit._array_api import to_numpy
 from softunit._typing import Array
 from softunit.errors import FileError
 from softunit.model_file.errors import TENSORS, error_tensors
@@ -32,9 +33,9 @@ def tensors_of(model: SavedModel) -> dict[str, Array]:
     model : SavedModel
     """
     estimator = model.estimator
-    tensors = {"coef": np.ascontiguousarray(estimator.coef_)}
+    tensors = {"coef": np.ascontiguousarray(to_numpy(estimator.coef_))}
     if model.problem == "classifier":
-        tensors["intercept"] = np.ascontiguousarray(estimator.intercept_)
+        tensors["intercept"] = np.ascontiguousarray(to_numpy(estimator.intercept_))
     if model.problem == "ordinal":
         tensors["thresholds"] = np.ascontiguousarray(estimator.thresholds_)
     if model.problem == "two-layer":

@@ -28,7 +28,7 @@ MOST_COEFFICIENTS = 20
 MOST_PAIRS = 15
 LARGEST_MATRIX = 30
 MOST_POINTS = 2000
-_OF_THE_RUN = ("keyboard_interrupt", "verbose")
+_OF_THE_RUN = ("checkpoint", "every", "keyboard_interrupt", "resume", "verbose")
 
 
 class Fitted(Protocol):

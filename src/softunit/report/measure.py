@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 
 from softunit._typing import Array, Matrix, Vector
+from softunit.designs import Design
+from softunit.designs.base import Terms
 from softunit.errors import InputError
 from softunit.report.summary import Bin, Calibration, Coefficient, Confused, Rows
 from softunit.report.words import number, percent
 
 BINS = 10
+_DENSE = 2000  # classes up to which confusions are summed up as arrays
 _BLOCK = 2**20  # entries of a block of probabilities: 8 MB of float64
 
 
@@ -61,6 +65,13 @@ class Tally:
             confidence, hits = proba.max(axis=1), truth.multiply(predicted).sum(axis=1)
         add_to_bins(self.bins, confidence, hits)
 
+    @classmethod
+    def of(cls, confusion: Matrix, bins: Matrix, rows: float, log_loss: float) -> Tally:
+        """Return the tally of sums that were made elsewhere, the confusion as (K, K) array."""
+        result = cls(len(confusion), np.array(bins), int(rows), float(log_loss))
+        result.confusion = sparse.csr_array(confusion)
+        return result
+
     @property
     def accuracy(self) -> float:
         """Share of the rows whose class of largest probability is the true one."""
@@ -104,8 +115,19 @@ def blocks(X: Any, width: int = 1) -> Iterator[tuple[slice, Any]]:
 
 
 def tally(estimator: Any, X: Any, y: Any) -> Tally:
-    """Return how a fitted classifier predicts the rows of X, never all probabilities at once."""
+    """Return how a fitted classifier predicts the rows of X, never all probabilities at once.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array, sparse array, frame or Design of shape (n, d)
+        A design is gone through once, where its rows live.
+    y : array of shape (n,) or (n, K)
+        Labels or shares; with a design its `target` holds the codes of the classes.
+    """
     classes = np.asarray(estimator.classes_)
+    if isinstance(X, Design):
+        return _tally_where_rows_live(estimator, X, y.target, len(classes))
     truth = np.asarray(y)
     if truth.ndim == 1:
         truth = codes_of(truth, classes)
@@ -115,6 +137,31 @@ def tally(estimator: Any, X: Any, y: Any) -> Tally:
         shares = sparse.csr_array(part) if part.ndim == 2 else _one_hot(part, len(classes))
         result.add(np.asarray(estimator.predict_proba(block)), shares)
     return result
+
+
+def _tally_where_rows_live(estimator: Any, X: Design, codes: Any, k: int) -> Tally:
+    """Return the tally of a design and the codes of its rows; a cluster makes it on its workers."""
+    if k <= _DENSE:
+        chunk = partial(_tallied, estimator=estimator, k=k)
+        return Tally.of(*X.reduce(chunk, (X.beside(codes),)))
+    result = Tally(k)
+    for rows, part in X.chunks():
+        _add_chunk(result, estimator, part, np.asarray(codes[rows]))
+    return result
+
+
+def _tallied(chunk: Design, arrays: tuple[Any, ...], *, estimator: Any, k: int) -> Terms:
+    """Return what a `Tally` sums up of the rows of a chunk, as arrays."""
+    result = Tally(k)
+    _add_chunk(result, estimator, chunk, np.asarray(arrays[0]))
+    return result.confusion.toarray(), result.bins, float(result.rows), result.log_loss
+
+
+def _add_chunk(result: Tally, estimator: Any, chunk: Design, codes: Array) -> None:
+    height = max(64, _BLOCK // max(result.n_classes, chunk.shape[1]))
+    for rows, block in chunk.blocks(height):
+        shares = _one_hot(codes[rows], result.n_classes)
+        result.add(np.asarray(estimator.predict_proba(block)), shares)
 
 
 def codes_of(labels: Array, classes: Array) -> Array:
@@ -182,8 +229,10 @@ def regression_measures(target: Vector, fitted: Vector) -> Rows:
 def deviations(X: Any) -> Vector | None:
     """Return the standard deviation of each column, shape (d,); None if a column is not a number.
 
-    Blocks of rows, so that X is never copied whole.
+    Blocks of rows, so that X is never copied whole; a design knows them, mostly from its fit.
     """
+    if isinstance(X, Design):
+        return np.sqrt(np.asarray(X.column_moments()[1], dtype=np.float64))
     scaler = StandardScaler(with_mean=False)
     try:
         with warnings.catch_warnings():

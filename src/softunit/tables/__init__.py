@@ -6,6 +6,7 @@ from softunit.tables.encoding import Encoding
 from softunit.tables.fitting import fit_encoding
 from softunit.tables.interactions import with_contrasts, with_interactions
 from softunit.tables.reading import read_table, table_format
+from softunit.tables.several import read_tables
 from softunit.tables.table import Table
 from softunit.tables.targets import (
     read_chosen,
@@ -33,6 +34,7 @@ __all__ = [
     "read_labels",
     "read_numeric",
     "read_table",
+    "read_tables",
     "read_target",
     "read_weights",
     "table_format",

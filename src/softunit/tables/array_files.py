@@ -6,13 +6,16 @@ import gzip
 import io
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 
+from softunit._free_memory import free_memory
 from softunit._typing import Array
 from softunit.errors import FileError
 from softunit.tables.names import cut, listed, show
@@ -37,6 +40,7 @@ def read_npz(path: Path) -> Table:
             )
         for key, info in members.items():
             _check_member(archive, info, f"Array {key!r} of {path}")
+        check_fits(path, sum(info.file_size for info in members.values()))
     with np.load(path, allow_pickle=False) as arrays:
         matrix = _as_matrix(arrays["X"], path)
         target = _as_target(arrays["y"], matrix, path) if "y" in members else None
@@ -75,6 +79,55 @@ def _check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -
         )
 
 
+def check_fits(path: object, size: int) -> None:
+    """Refuse, before memory is taken, what would not fit in it.
+
+    Parameters
+    ----------
+    path : Path or str
+        Of the file, for the sentence.
+    size : int
+        Bytes that its content would take.
+
+    Raises
+    ------
+    FileError
+        If that is more than is free.
+    """
+    free = free_memory()
+    if free is not None and size > free:
+        raise FileError(
+            f"{path} would take {size:,} bytes of memory, and {free:,} are free: use fewer rows or"
+            " columns, or a machine with more memory."
+        )
+
+
+class _Unpacked(io.RawIOBase):
+    """The content of a packed file, up to the memory that is free: a few KB may unpack to all."""
+
+    def __init__(self, packed: gzip.GzipFile, path: Path) -> None:
+        self._packed, self._path, self._free = packed, path, free_memory()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        self._free = free_memory()
+        return self._packed.seek(place, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._packed.read(len(buffer))
+        if self._free is not None:
+            self._free -= len(content)
+            if self._free < 0:
+                check_fits(self._path, self._packed.tell())
+        buffer[: len(content)] = content
+        return len(content)
+
+
 def _as_matrix(matrix: Array, path: Path) -> Array:
     """Check X and return it, as floats of the machine's byte order; floats are not copied."""
     if matrix.ndim != 2:
@@ -109,8 +162,7 @@ def _as_names(names: Array, matrix: Array, path: Path) -> tuple[str, ...]:
 
 def read_svmlight(path: Path, *, n_features: int | None = None) -> Table:
     """Read a svmlight file; column x7 is what the file calls index 7."""
-    packed = path.suffix.lower() == ".gz"
-    with gzip.open(path, "rb") if packed else open(path, "rb") as file:
+    with _opened(path) as file:
         try:
             # zero_based="auto" would shift the columns of a file that happens to lack index 0.
             matrix, target = load_svmlight_file(file, zero_based=True)
@@ -135,6 +187,17 @@ def read_svmlight(path: Path, *, n_features: int | None = None) -> Table:
         target = target.astype(np.int64)
     names = tuple(f"x{number}" for number in range(first, first + whole.shape[1]))
     return _matrix_table(whole, target, path, names)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file of lines, unpacked if its name ends in .gz."""
+    if path.suffix.lower() != ".gz":
+        with open(path, "rb") as plain:
+            yield plain
+        return
+    with gzip.open(path, "rb") as packed:
+        yield io.BufferedReader(_Unpacked(packed, path), 1 << 20)
 
 
 def _first_bad_line(lines: list[bytes]) -> int:

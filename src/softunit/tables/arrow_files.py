@@ -14,8 +14,8 @@ from softunit.errors import FileError, MissingExtraError
 from softunit.tables.names import cut, show
 from softunit.tables.table import Table
 
-# What pandas calls the row index when it writes one as a column.
-_INDEX_COLUMN = re.compile(r"__index_level_\d+__")
+INDEX_COLUMN = re.compile(r"__index_level_\d+__")
+"""What pandas calls the row index when it writes one as a column."""
 
 
 def load_pyarrow(part: str = "reading tables") -> Any:
@@ -36,7 +36,7 @@ def load_pyarrow(part: str = "reading tables") -> Any:
 def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) -> Table:
     """Read a CSV or TSV file, unpacked on the way if its name ends in .gz."""
     pyarrow = load_pyarrow()
-    _check_text(path)
+    check_text(path)
     from pyarrow import csv
 
     def read(use_threads: bool) -> Any:
@@ -54,8 +54,9 @@ def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) ->
 
     try:
         data = read(True)
-    except pyarrow.ArrowInvalid:
-        # Threads do not know which row they are at; one alone names it in its error.
+    except (pyarrow.ArrowInvalid, OSError):
+        # Threads do not know which row they are at; one alone names it in its error. And there may
+        # be no memory for threads.
         data = _read_naming_row(read, path)
     try:
         table = _as_table(data, path)
@@ -63,11 +64,11 @@ def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) ->
         raise FileError(
             f"{path} has column names that are not UTF-8: save the file as UTF-8."
         ) from error
-    _check_delimiter(table, path, delimiter)
+    check_delimiter(table.names, path, delimiter)
     return table
 
 
-def _check_text(path: Path) -> None:
+def check_text(path: Path) -> None:
     """Refuse what is not UTF-8 by its first bytes: a byte order mark of UTF-16, or zero bytes."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     head = b""
@@ -95,14 +96,14 @@ def _read_naming_row(read: Any, path: Path) -> Any:
         ) from error
 
 
-def _check_delimiter(table: Table, path: Path, delimiter: str) -> None:
+def check_delimiter(names: tuple[str, ...], path: object, delimiter: str) -> None:
     """Refuse a file of one column whose name shows that another delimiter was meant."""
-    if len(table.names) != 1:
+    if len(names) != 1:
         return
     for other, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
-        if other != delimiter and other in table.names[0]:
+        if other != delimiter and other in names[0]:
             raise FileError(
-                f"{path} has one column, called {show(table.names[0])}: its cells seem to be"
+                f"{path} has one column, called {show(names[0])}: its cells seem to be"
                 f" separated by {word}. Separate them by"
                 f" {'commas' if delimiter == ',' else 'tabs'}, or give the file its true format."
             )
@@ -140,7 +141,7 @@ def read_arrow(path: Path) -> Table:
 def _as_table(data: Any, path: Path) -> Table:
     """Wrap a pyarrow Table, without the row index that pandas may have written as a column."""
     kept = [
-        index for index, name in enumerate(data.column_names) if not _INDEX_COLUMN.fullmatch(name)
+        index for index, name in enumerate(data.column_names) if not INDEX_COLUMN.fullmatch(name)
     ]
     data = data.select(kept)
     return Table(tuple(data.column_names), data.num_rows, source=str(path), arrow=data)

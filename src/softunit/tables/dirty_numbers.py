@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from softunit._typing import Array
 from softunit.tables.arrow_files import load_pyarrow
-from softunit.tables.columns import NUMBER_PATTERN, as_text
+from softunit.tables.columns import NUMBER, NUMBER_PATTERN, as_text
 from softunit.tables.encoding import Encoding
 from softunit.tables.names import show
 from softunit.tables.table import Table
 
 _SHARE = 0.8  # of the texts must be numbers
 _COMMA_PATTERN = r"^\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*$"
+_COMMA = re.compile(_COMMA_PATTERN)
 
 
 def notes_on_numbers(table: Table, encoding: Encoding) -> tuple[str, ...]:
@@ -45,23 +51,56 @@ def dirty_numbers(column: Any, name: str) -> str:
     count = pc.sum(good).as_py() or 0
     if not present or count < _SHARE * present:
         return ""
+    pyarrow = load_pyarrow()
+    row = pc.index(good if count < present else comma, pyarrow.scalar(count == present)).as_py()
+    shown = show(text[row].as_py()) if row >= 0 else ""
+    return _sentence(name, present - count, row, shown)
+
+
+def dirty_levels(levels: Sequence[str], counts: Array, firsts: Array, name: str) -> str:
+    """Return the same as `dirty_numbers` of a column that is known by its levels.
+
+    Parameters
+    ----------
+    levels : sequence of str
+    counts, firsts : ndarray of int, shape (number of levels,)
+        How often each level occurs, and its first row from 0.
+    name : str
+    """
+    plain = np.array([NUMBER.match(level) is not None for level in levels], dtype=bool)
+    comma = np.array([_COMMA.match(level) is not None for level in levels], dtype=bool)
+    good, present = plain | comma, int(counts.sum())
+    count = int(counts[good].sum())
+    if not present or count < _SHARE * present:
+        return ""
+    told = np.flatnonzero(~good if count < present else comma)
+    if not told.size:
+        return _sentence(name, 0, -1, "")
+    first = int(told[np.argmin(firsts[told])])
+    return _sentence(name, present - count, int(firsts[first]), show(levels[first]))
+
+
+def _sentence(name: str, bad: int, row: int, shown: str) -> str:
+    """Return what is odd about a column of numbers that is text.
+
+    `row` is the first cell that is no number where some are `bad`, and else the first with a
+    decimal comma, or -1.
+    """
     begin = f"Column {show(name)} looks like numbers"
-    if count < present:
-        row = pc.index(good, load_pyarrow().scalar(False)).as_py()
-        cell = f"{show(text[row].as_py())} in data row {row + 1}"
-        if present - count == 1:
+    if bad:
+        cell = f"{shown} in data row {row + 1}"
+        if bad == 1:
             return (
                 f"{begin}, but 1 cell is no number: {cell}. Correct it, or leave it empty and use"
                 " --impute."
             )
         return (
-            f"{begin}, but {present - count:,} cells are no numbers, the first {cell}. Correct"
-            " them, or leave them empty and use --impute."
+            f"{begin}, but {bad:,} cells are no numbers, the first {cell}. Correct them, or leave"
+            " them empty and use --impute."
         )
-    row = pc.index(comma, load_pyarrow().scalar(True)).as_py()
     if row >= 0:
         return (
-            f"{begin} with a decimal comma, the first {show(text[row].as_py())} in data row"
-            f" {row + 1}: write them with a point."
+            f"{begin} with a decimal comma, the first {shown} in data row {row + 1}: write them"
+            " with a point."
         )
     return f"{begin}, but is stored as text: store it as numbers."

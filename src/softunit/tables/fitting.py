@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -32,6 +32,12 @@ Impute: TypeAlias = Literal["mean", "median", "most-frequent"]
 
 MAX_LEVELS = 1000
 """A text column with more levels is refused."""
+
+MISSING_WISH = (
+    "drop those rows or the column, or fill them with --impute mean, median or most-frequent"
+    ' (impute="mean" and so on in Python)'
+)
+"""What to do about missing values at the fit."""
 
 # Below so many levels a column with few repeats is a small table, not yet an identifier.
 _FEW_LEVELS = 50
@@ -76,6 +82,36 @@ def fit_encoding(
         If a named column is not there, no column is left, or a column cannot be used: it has
         missing or infinite values, no values, dates, nested values, or looks like an identifier.
     """
+    names = feature_columns(
+        table, target=target, drop=drop, roles=roles, impute=impute, unknown=unknown
+    )
+    if table.matrix is not None:
+        return Encoding(_fit_matrix(table, names, impute), unknown)
+    columns = tuple(_fit_column(table, name, impute) for name in names)
+    return Encoding(columns, unknown)
+
+
+def feature_columns(
+    table: Table,
+    *,
+    target: str | None,
+    drop: Collection[str] = (),
+    roles: Mapping[str, str] | None = None,
+    impute: Impute | None = None,
+    unknown: Unknown = "error",
+) -> list[str]:
+    """Return the names of the columns that `fit_encoding` encodes, its settings checked.
+
+    Parameters
+    ----------
+    table, target, drop, roles, impute, unknown
+        As in `fit_encoding`; the table may be without rows.
+
+    Raises
+    ------
+    InputError
+        If a named column is not there, no column is left, or a setting is not known.
+    """
     _check_option("impute", impute, (None, *get_args(Impute)))
     _check_option("unknown", unknown, get_args(Unknown))
     taken = {name: role for role, name in (roles or {}).items()}
@@ -90,10 +126,7 @@ def fit_encoding(
             f"No column of {table.source} is left to fit with: all of {listed(table.names)} are"
             " the target, weights, offset or dropped."
         )
-    if table.matrix is not None:
-        return Encoding(_fit_matrix(table, names, impute), unknown)
-    columns = tuple(_fit_column(table, name, impute) for name in names)
-    return Encoding(columns, unknown)
+    return names
 
 
 def _check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -107,7 +140,7 @@ def _fit_matrix(table: Table, names: list[str], impute: Impute | None) -> tuple[
     matrix = select_columns(table, names)
     refuse_infinite_entries(matrix, names)
     if impute is None:
-        fill_matrix(matrix, names, dict.fromkeys(names), _wish())
+        fill_matrix(matrix, names, dict.fromkeys(names), MISSING_WISH)
         return tuple(NumericColumn(name) for name in names)
     fills = matrix_fills(matrix, names, impute.replace("-", "_"))
     return tuple(
@@ -129,7 +162,7 @@ def _fit_column(table: Table, name: str, impute: Impute | None) -> Column:
     refuse_infinite(values, name)
     missing = missing_rows(values)
     if impute is None:
-        refuse_missing(missing, name, _wish())
+        refuse_missing(missing, name, MISSING_WISH)
         return NumericColumn(name)
     fills = matrix_fills(values[:, None], [name], impute.replace("-", "_"))
     return NumericColumn(name, float(fills[0]))
@@ -139,7 +172,7 @@ def _fit_categorical(column: Any, name: str, impute: Impute | None) -> Categoric
     """Encode a column of labels."""
     text = as_text(column, name)
     if impute is None:
-        refuse_missing(missing_rows(text), name, _wish())
+        refuse_missing(missing_rows(text), name, MISSING_WISH)
     present = text.drop_null()
     counted = present.value_counts()
     _check_levels(len(counted), text, name)
@@ -155,8 +188,26 @@ def _fit_categorical(column: Any, name: str, impute: Impute | None) -> Categoric
 
 def _check_levels(levels: int, text: Any, name: str) -> None:
     """Refuse a column whose levels are too many, or hardly ever repeat."""
-    n_rows = len(text) - text.null_count
-    if levels > _FEW_LEVELS and (sentence := dirty_numbers(text, name)):
+    check_level_counts(levels, len(text) - text.null_count, name, lambda: dirty_numbers(text, name))
+
+
+def check_level_counts(levels: int, n_rows: int, name: str, dirt: Callable[[], str]) -> None:
+    """Refuse a column whose levels are too many, or hardly ever repeat.
+
+    Parameters
+    ----------
+    levels, n_rows : int
+        Different texts, and rows that hold one.
+    name : str
+    dirt : callable
+        Returns what keeps the column from being numbers; "" if it is text.
+
+    Raises
+    ------
+    InputError
+        If they are too many.
+    """
+    if levels > _FEW_LEVELS and (sentence := dirt()):
         if levels > min(n_rows / 2, MAX_LEVELS):
             raise InputError(sentence)
         return
@@ -171,11 +222,3 @@ def _check_levels(levels: int, text: Any, name: str) -> None:
             f"Column {show(name)} has {levels:,} different texts; at most {MAX_LEVELS:,} are"
             f" encoded. Merge rare ones, or drop the column (--drop {show(name)})."
         )
-
-
-def _wish() -> str:
-    """Return what to do about missing values at the fit."""
-    return (
-        "drop those rows or the column, or fill them with --impute mean, median or most-frequent"
-        ' (impute="mean" and so on in Python)'
-    )

@@ -79,7 +79,7 @@ def read_table(
     """
     path = Path(path)
     _check_file(path)
-    kind = table_format(path) if format is None else _known_format(format)
+    kind = table_format(path) if format is None else known_format(format)
     readers: dict[str, Callable[[], Table]] = {
         "arrow": lambda: read_arrow(path),
         "csv": lambda: _read_delimited(path, ",", text),
@@ -91,7 +91,7 @@ def read_table(
     }
     try:
         table = readers[kind]()
-        _check_table(table, path)
+        check_table(table, path)
     except SoftunitError:
         raise
     except MemoryError as error:
@@ -142,7 +142,7 @@ def table_format(path: str | os.PathLike[str]) -> str:
     return kind
 
 
-def _known_format(name: str) -> str:
+def known_format(name: str) -> str:
     """Return `name` if it is a format."""
     if name not in FORMATS:
         raise FileError(f"`format` must be one of {', '.join(FORMATS)}; got {show(name)}.")
@@ -155,7 +155,7 @@ def _check_file(path: Path) -> None:
         if path.is_dir():
             raise FileError(f"{path} is a folder: give the path of one file inside it.")
         if not path.exists():
-            raise FileError(_not_there(path))
+            raise FileError(not_there(path))
         with open(path, "rb") as file:
             if not file.read(1):
                 raise FileError(f"{path} is empty (0 bytes): it holds no table.")
@@ -165,7 +165,7 @@ def _check_file(path: Path) -> None:
         raise FileError(f"{path} cannot be read: {cut(error)}.") from error
 
 
-def _not_there(path: Path) -> str:
+def not_there(path: Path) -> str:
     """Return the sentence for a file that does not exist, with near names of its folder."""
     folder = path.parent
     if not folder.is_dir():
@@ -177,20 +177,37 @@ def _not_there(path: Path) -> str:
     return f"{path} is not there.{near(path.name, names)}"
 
 
-def _check_table(table: Table, path: Path) -> None:
+def check_table(table: Table, path: object) -> None:
     """Refuse tables without rows or columns, or with names that do not tell columns apart."""
-    if not table.names:
-        raise FileError(f"{path} has no columns.")
+    check_names(table.names, path)
     if table.n_rows == 0:
         raise FileError(f"{path} has no rows: only the names of {len(table.names)} columns.")
-    if len(table.positions) < len(table.names):
-        twice = [name for name, count in Counter(table.names).items() if count > 1]
+
+
+def check_names(names: tuple[str, ...], path: object) -> None:
+    """Refuse names that are none, or do not tell columns apart.
+
+    Parameters
+    ----------
+    names : tuple of str
+    path : Path or str
+        Of the file, for the sentence.
+
+    Raises
+    ------
+    FileError
+        If there are no columns, two of one name, or one without a name.
+    """
+    if not names:
+        raise FileError(f"{path} has no columns.")
+    if len(set(names)) < len(names):
+        twice = [name for name, count in Counter(names).items() if count > 1]
         raise FileError(
             f"{path} has more than one column called {listed(twice, 5)}: rename them, so that each"
             " name means one column."
         )
-    if "" in table.positions:
+    if "" in names:
         raise FileError(
-            f"{path} has a column without a name, number {table.positions[''] + 1} of"
-            f" {len(table.names)}: give it one, or write the file without its row index."
+            f"{path} has a column without a name, number {names.index('') + 1} of {len(names)}:"
+            " give it one, or write the file without its row index."
         )

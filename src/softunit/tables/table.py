@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from scipy import sparse
 from softunit._typing import Array
 from softunit.errors import InputError
 from softunit.tables.names import unknown_column
+from softunit.tables.places import Places
 
 TARGET = "y"
 """The name of the target that NPZ and svmlight files carry."""
@@ -38,6 +40,8 @@ class Table:
     origin : ndarray of int, shape (n_rows,), or None
         The row of the file, from 0, that each row was made of; None where they are those of the
         file.
+    places : Places or None
+        Which of several files each row stands in.
     """
 
     names: tuple[str, ...]
@@ -47,6 +51,7 @@ class Table:
     matrix: Any = field(default=None, repr=False)
     target: Array | None = field(default=None, repr=False)
     origin: Array | None = field(default=None, repr=False)
+    places: Places | None = field(default=None, repr=False)
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -67,6 +72,15 @@ class Table:
         """
         found = np.flatnonzero(mask)
         return found if self.origin is None else np.unique(self.origin[found])
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Let sentences that are raised in the block count rows in the file that they stand in."""
+        if self.places is None:
+            yield
+            return
+        with self.places.told():
+            yield
 
     def column(self, name: str, *, role: str = "column") -> Any:
         """Return one column: a pyarrow ChunkedArray, or an ndarray of shape (n_rows,).

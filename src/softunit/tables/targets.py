@@ -23,7 +23,8 @@ from softunit.tables.table import Table
 # A float column with more different fractions than this is a quantity, not a label.
 _FEW_VALUES = 50
 _LABEL_WISH = "every row needs one; drop those rows, or fill them"
-_WISH = "drop those rows; what is not known cannot be fitted to"
+TARGET_WISH = "drop those rows; what is not known cannot be fitted to"
+"""What to do about missing values of a target, weights or an offset."""
 
 
 def read_target(table: Table, name: str, *, kind: Literal["labels", "numeric"]) -> Array:
@@ -53,7 +54,7 @@ def read_target(table: Table, name: str, *, kind: Literal["labels", "numeric"]) 
         if values == "dictionary":
             column = decoded(column)
             values = column_kind(column, name)
-        refuse_missing(missing_rows(column), name, _WISH)
+        refuse_missing(missing_rows(column), name, TARGET_WISH)
     if values == "float":
         return _few_floats(as_numbers(column, name), name)
     if isinstance(column, np.ndarray):
@@ -80,8 +81,23 @@ def read_numeric(table: Table, name: str, *, role: str = "column") -> Vector:
     InputError
         If the column is not there, holds text, or has missing or infinite values.
     """
-    values = as_numbers(table.column(name, role=role), name)
-    refuse_missing(missing_rows(values), name, _WISH)
+    return checked_numbers(as_numbers(table.column(name, role=role), name), name)
+
+
+def checked_numbers(values: Vector, name: str) -> Vector:
+    """Return the values of a column, shape (n,), if all are there and finite.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+    name : str
+
+    Raises
+    ------
+    InputError
+        With column, count and first row.
+    """
+    refuse_missing(missing_rows(values), name, TARGET_WISH)
     refuse_infinite(values, name)
     return values
 
@@ -189,7 +205,22 @@ def read_weights(table: Table, name: str) -> Vector:
     InputError
         If the column is not there or holds anything else; the message has the data row.
     """
-    values = read_numeric(table, name, role="weights")
+    return checked_weights(read_numeric(table, name, role="weights"), name)
+
+
+def checked_weights(values: Vector, name: str) -> Vector:
+    """Return the values of a column of weights, shape (n,), if none is negative and not all zero.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+    name : str
+
+    Raises
+    ------
+    InputError
+        With column, count and first row.
+    """
     negative = np.flatnonzero(values < 0)
     if len(negative):
         found = rows(len(negative), int(negative[0]), "negative value")
@@ -207,16 +238,32 @@ def read_weights(table: Table, name: str) -> Vector:
 
 def _few_floats(values: Vector, name: str) -> Vector:
     """Return float labels, or refuse what is a quantity."""
-    refuse_missing(missing_rows(values), name, _WISH)
+    refuse_missing(missing_rows(values), name, TARGET_WISH)
     refuse_infinite(values, name)
-    fractions = np.unique(values[values != np.rint(values)])
+    refuse_fractions(np.unique(values[values != np.rint(values)]), name)
+    return values
+
+
+def refuse_fractions(fractions: Array, name: str) -> None:
+    """Refuse labels that look like a quantity.
+
+    Parameters
+    ----------
+    fractions : ndarray
+        The different labels that are not whole numbers.
+    name : str
+
+    Raises
+    ------
+    InputError
+        If they are many.
+    """
     if fractions.size > _FEW_VALUES:
         raise InputError(
             f"Target {show(name)} has {fractions.size:,} different values that are not whole"
             " numbers, so it looks continuous; for a regression use --problem softmax or exp, or"
             " group the values into classes first."
         )
-    return values
 
 
 def _texts(column: Any) -> Array:

@@ -41,13 +41,13 @@ def check_table_path(path: str | os.PathLike[str], *, format: str | None = None)
     MissingExtraError
         If the format needs pyarrow and it is not installed.
     """
-    kind = _written_format(path, format)
+    kind = written_format(path, format)
     if kind != "npz":
         load_pyarrow("writing tables")
     check_writable(path)
 
 
-def _written_format(path: str | os.PathLike[str], format: str | None) -> str:
+def written_format(path: str | os.PathLike[str], format: str | None) -> str:
     """Return "arrow", "csv", "npz", "parquet" or "tsv"."""
     if format is not None:
         if format not in FORMATS:
@@ -95,7 +95,7 @@ def write_table(
     check_table_path(path, format=format)
     arrays = {name: np.asarray(column) for name, column in columns.items()}
     _check_columns(arrays)
-    kind = _written_format(path, format)
+    kind = written_format(path, format)
     with replace_file(path) as temporary:
         try:
             if kind == "npz":
