@@ -17,6 +17,8 @@ _NEEDED = frozenset({"click", "rich", "typer"})
 
 def main() -> int:
     """Run the command line and return its exit status: 0, 2 or 3; 130 after Ctrl-C."""
+    # Arrow's own pool reserves a gigabyte of addresses at once, which limits on them do not bear.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         with _quiet_interrupt():
             from softunit.cli import main as run

@@ -113,7 +113,7 @@ def no_fit(monkeypatch):
         pytest.fail("the fit was reached")
 
     monkeypatch.setattr(SoftmaxClassifier, "fit", called)
-    monkeypatch.setattr(reading, "read_table", called)
+    monkeypatch.setattr(reading, "read_tables", called)
 
 
 @pytest.mark.parametrize("option", ["--out", "--report", "--json"])
@@ -153,12 +153,12 @@ def test_an_interrupted_run_leaves_the_old_model_whole(tmp_path, rng, monkeypatc
     run("fit", data, "--target", "species", "--out", model)
     before = model.read_bytes()
 
-    def half(tensors, path, metadata):
+    def half(path, content):
         with open(path, "wb") as file:
             file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("safetensors.numpy.save_file", half)
+    monkeypatch.setattr("pathlib.Path.write_bytes", half)
     result = run("fit", data, "--target", "species", "--out", model, status=130)
     assert "interrupted" in result.stderr
     assert model.read_bytes() == before
@@ -169,10 +169,10 @@ def test_a_full_disk_leaves_the_old_model_whole(tmp_path, rng, monkeypatch):
     data, model = table(tmp_path / "t.csv", rng), tmp_path / "m.safetensors"
     model.write_bytes(b"old")
 
-    def full(tensors, path, metadata):
+    def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     said = refused("fit", data, "--target", "species", "--out", model)
     assert "No space left" in said
     assert model.read_bytes() == b"old"

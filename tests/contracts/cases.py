@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import array_api_strict as strict
+import dask.array as da
 import numpy as np
 from scipy import sparse
 
 import softunit as su
 from softunit.designs import (
+    ChunkedDesign,
+    DaskDesign,
     DenseDesign,
     Design,
     GroupedDesign,
@@ -19,6 +23,7 @@ from softunit.designs import (
     ProportionalDesign,
     ScaledDesign,
     SparseDesign,
+    TensorDesign,
 )
 from softunit.penalties import ElasticNet, NoPenalty, Penalty, Ridge, ScoreRidge
 from softunit.solvers import (
@@ -267,6 +272,19 @@ def _one_hot(a: np.ndarray) -> np.ndarray:
     return np.eye(4)[_codes(a)][:, :3]
 
 
+def _blocks(a: np.ndarray) -> list[np.ndarray]:
+    """The rows in blocks of several lengths, one of them empty."""
+    half = max(1, len(a) // 2)
+    return [a[:1], a[1:1], a[1:half], a[half:]]
+
+
+def _partitions(a: np.ndarray) -> da.Array:
+    """The rows as a dask array of two chunks, of all columns or of some."""
+    return da.from_array(a, chunks=((len(a) + 1) // 2, max(1, a.shape[1] - 1)))
+
+
+DEVICE = strict.Device("device1")  # whose arrays meet those of the host in errors only
+
 DESIGNS = [
     DesignCase("dense-c", DenseDesign, DenseDesign),
     DesignCase("dense-f", DenseDesign, lambda a: DenseDesign(np.asfortranarray(a))),
@@ -323,6 +341,46 @@ DESIGNS = [
         ScaledDesign,
         lambda a: ScaledDesign(DenseDesign(a), centre=np.ones(a.shape[1])),
         lambda a: a - 1,
+    ),
+    DesignCase("chunked", ChunkedDesign, lambda a: ChunkedDesign(_blocks(a))),
+    DesignCase(
+        "chunked-sparse",
+        ChunkedDesign,
+        lambda a: ChunkedDesign([sparse.csr_array(block) for block in _blocks(a)]),
+    ),
+    DesignCase(
+        "scaled-chunked",
+        ScaledDesign,
+        lambda a: _scale(ChunkedDesign(_blocks(a)), a.shape[1]),
+        _scaled,
+    ),
+    DesignCase("dask", DaskDesign, lambda a: DaskDesign(_partitions(a))),
+    DesignCase(
+        "scaled-dask",
+        ScaledDesign,
+        lambda a: _scale(DaskDesign(_partitions(a)), a.shape[1]),
+        _scaled,
+    ),
+    DesignCase("tensor", TensorDesign, lambda a: TensorDesign(strict.asarray(a, device=DEVICE))),
+    DesignCase(
+        "tensor-float32",
+        TensorDesign,
+        lambda a: TensorDesign(strict.asarray(a.astype(np.float32), device=DEVICE)),
+        rtol=1e-6,
+    ),
+    DesignCase(
+        "tensor-without-float64",
+        TensorDesign,
+        lambda a: TensorDesign(
+            strict.asarray(a.astype(np.float32), device=strict.Device("no_float64"))
+        ),
+        rtol=1e-6,
+    ),
+    DesignCase(
+        "scaled-tensor",
+        ScaledDesign,
+        lambda a: _scale(TensorDesign(strict.asarray(a, device=DEVICE)), a.shape[1]),
+        _scaled,
     ),
 ]
 

@@ -1,0 +1,252 @@
+"""Several files as one dataset: which files, which columns, and what is wrong with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from scipy import sparse
+from sklearn.datasets import dump_svmlight_file
+
+from softunit.errors import FileError
+from softunit.tables import read_table, read_tables, write_table
+from softunit.tables.block_writing import check_block_path, write_blocks
+from softunit.tables.data_files import find_files, shortened, titled
+from softunit.tables.sizes import decoded_bytes
+from softunit.tables.streams import Dataset
+from tests.tables.datasets import mixed, parts
+
+
+def names_of(*paths):
+    return [file.path.rpartition("/")[2] for file in find_files([str(path) for path in paths])]
+
+
+def test_folders_globs_and_files_mean_sorted_files(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=5)
+    (folder / "README.md").write_text("not data")
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".hidden.parquet").write_text("")
+    every = ["part-0.parquet", "part-1.parquet", "part-2.parquet"]
+    assert names_of(folder) == every
+    assert names_of(folder / "*-[02].parquet") == ["part-0.parquet", "part-2.parquet"]
+    assert names_of(folder / "part-1.parquet", folder / "part-0.parquet") == every[1::-1]
+    assert names_of(folder.as_uri()) == every
+    assert names_of(f"{folder.as_uri()}/part-[12]*") == every[1:]
+    assert names_of(f"{folder.as_uri()}/part-1.parquet") == every[1:2]
+    urls = Dataset.open([folder.as_uri()])
+    assert urls.table().arrow.equals(Dataset.open([str(folder)]).table().arrow)
+    urls.check_unchanged()
+
+
+def test_what_is_not_there_is_named(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=5)
+    with pytest.raises(FileError, match=r"no file matches '.*\*\.csv'"):
+        find_files([str(folder / "*.csv")])
+    with pytest.raises(FileError, match=r"part-7\.parquet is not there.*Did you mean 'part-"):
+        find_files([str(folder), str(folder / "part-7.parquet")])
+    with pytest.raises(FileError, match="is not there"):
+        find_files([(folder / "none").as_uri()])
+    with pytest.raises(FileError, match="no file matches"):
+        find_files([(folder / "none").as_uri() + "-*.csv"])
+    with pytest.raises(FileError, match=r"nosuch://x cannot be opened: .* Check the address"):
+        find_files(["nosuch://x"])
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "notes.txt").write_text("no data")
+    with pytest.raises(
+        FileError, match=r"holds no file of a known format \(it holds 'notes.txt'\)"
+    ):
+        find_files([str(tmp_path / "e")])
+
+
+def test_formats_are_not_mixed(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=5)
+    write_table(folder / "a.csv", mixed(rng, 5))
+    with pytest.raises(FileError, match=r"several formats: .*a\.csv is csv, .*part-0\.parquet is"):
+        find_files([str(folder)])
+
+
+def test_folders_that_name_different_columns_are_refused(tmp_path, rng):
+    parts(tmp_path / "d" / "year=1", rng, n=5)
+    parts(tmp_path / "d" / "month=1", rng, n=5)
+    with pytest.raises(FileError, match=r"name different columns: .* has 'month', .* has 'year'"):
+        find_files([str(tmp_path / "d")])
+
+
+def test_a_folder_named_like_a_column_is_refused(tmp_path, rng):
+    parts(tmp_path / "d" / "count=1", rng, n=5)
+    with pytest.raises(FileError, match=r"column 'count' is both in .* and the name of"):
+        Dataset.open([str(tmp_path / "d")])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_columns_that_differ_are_named_with_their_file(suffix, tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, suffix=suffix, n=20)
+    data = mixed(rng, 20)
+    data["cuont"] = data.pop("count")
+    write_table(folder / f"part-1{suffix}", data)
+    with pytest.raises(FileError, match=r"part-1.* has no column 'count', .*Did you mean 'cuont'"):
+        read_tables([str(folder)])
+    write_table(folder / f"part-1{suffix}", mixed(rng, 20) | {"more": np.arange(20)})
+    with pytest.raises(FileError, match=r"part-1.* has a column 'more', which .*part-0.* lacks"):
+        read_tables([str(folder)])
+
+
+def test_types_that_do_not_go_together_are_named_with_their_file(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=20)
+    write_table(folder / "part-2.parquet", mixed(rng, 20) | {"count": np.array(["a"] * 20)})
+    with pytest.raises(FileError, match=r"'count' is int64 in .*part-0.*, but string in .*part-2"):
+        read_tables([str(folder)])
+
+
+def test_types_that_go_together_become_one(tmp_path):
+    columns = {
+        "a": [pa.array([1, 2]), pa.array([1.5, 2.5], pa.float32()), pa.nulls(2)],
+        "b": [pa.array(["x", "y"]).dictionary_encode(), pa.array(["y", "z"]), pa.nulls(2)],
+    }
+    for number in range(3):
+        table = pa.table({name: arrays[number] for name, arrays in columns.items()})
+        parquet.write_table(table, tmp_path / f"{number}.parquet")
+    found = read_tables([str(tmp_path)])
+    assert [str(found.column(name).type) for name in "ab"] == ["double", "string"]
+    assert found.column("a").to_pylist() == [1, 2, 1.5, 2.5, None, None]
+    assert found.column("b").to_pylist() == ["x", "y", "y", "z", None, None]
+
+
+def test_numbers_in_one_csv_file_and_text_in_another_are_text(tmp_path):
+    (tmp_path / "0.csv").write_text("a\n1\n2\n")
+    (tmp_path / "1.csv").write_text("a\nx\n3\n")
+    assert read_tables([str(tmp_path)]).column("a").to_pylist() == ["1", "2", "x", "3"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".svm"])
+def test_matrices_are_stacked(suffix, tmp_path, rng):
+    X, y = (rng.random((9, 4)) < 0.5).astype(float), np.arange(9) % 2
+    X[:, 3] = [0, 0, 0, 0, 0, 1, 0, 0, 0]  # the first file of svmlight does not know the last
+    for number, rows in enumerate((slice(0, 4), slice(4, 9))):
+        path = tmp_path / f"{number}{suffix}"
+        if suffix == ".npz":
+            np.savez(path, X=X[rows], y=y[rows])
+        else:
+            dump_svmlight_file(sparse.csr_matrix(X[rows]), y[rows], str(path))
+    found = read_tables([str(tmp_path)])
+    whole = found.matrix.toarray() if suffix == ".svm" else found.matrix
+    np.testing.assert_array_equal(whole, X)
+    np.testing.assert_array_equal(found.target, y)
+    assert found.places.words(5) == f"data row 2 of {tmp_path}/1{suffix}"
+    with pytest.raises(FileError, match=r"cannot be read in blocks of rows: write it as Parquet"):
+        Dataset.open([str(tmp_path)])
+
+
+def test_matrices_of_other_columns_are_refused(tmp_path):
+    np.savez(tmp_path / "0.npz", X=np.ones((2, 3)), y=np.arange(2))
+    np.savez(tmp_path / "1.npz", X=np.ones((2, 4)), y=np.arange(2))
+    with pytest.raises(FileError, match=r"0\.npz has other columns .*look at 'x3'"):
+        read_tables([str(tmp_path)])
+    np.savez(tmp_path / "1.npz", X=np.ones((2, 3)))
+    with pytest.raises(FileError, match=r"1\.npz has no target `y`, which other files have"):
+        read_tables([str(tmp_path)])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv"])
+def test_damaged_files_are_named(suffix, tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, suffix=suffix, n=200)
+    path = folder / f"part-1{suffix}"
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    with pytest.raises(FileError, match=r"part-1.* is empty \(0 bytes\)"):
+        read_tables([str(folder)])
+    damaged = content[:-30] if suffix != ".csv" else content + b"1,2\n"
+    path.write_bytes(damaged)
+    with pytest.raises(FileError, match=r"part-1.* (cannot be read as|is not a table)"):
+        read_tables([str(folder)])
+
+
+def test_swallowed_rows_of_a_csv_file_are_told_with_their_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("softunit.tables.file_readers._CSV_BLOCK", 2048)
+    lines = ["a,b", *(f"{i},x" for i in range(1000)), '7,"open', "8,x", '9,closed"', "10,x"]
+    (tmp_path / "0.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "1.csv").write_text("a,b\n1,x\n")
+    with pytest.raises(FileError, match=r"0\.csv has a quote that is not closed.*data row 1001"):
+        read_tables([str(tmp_path)])
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=100)
+    pieces = Dataset.open([str(folder)]).pieces(rows=30)
+    next(pieces)
+    write_table(folder / "part-1.parquet", mixed(rng, 100) | {"weight": np.ones(100)})
+    with pytest.raises(FileError, match=r"part-1\.parquet was changed while it was being read"):
+        list(pieces)
+    (folder / "part-1.parquet").unlink()
+    with pytest.raises(FileError, match=r"part-1\.parquet cannot be read: .*No such file"):
+        list(Dataset.open([str(folder / "part-0.parquet")]).pieces()) + list(pieces_of(folder))
+
+
+def pieces_of(folder):
+    """Open three files of which one then vanishes."""
+    write_table(folder / "part-1.parquet", {"x": np.ones(3)})
+    for name in ("part-0.parquet", "part-2.parquet"):
+        write_table(folder / name, {"x": np.ones(3)})
+    dataset = Dataset.open([str(folder)])
+    (folder / "part-1.parquet").unlink()
+    return dataset.pieces()
+
+
+def test_a_dataset_without_rows_is_refused(tmp_path):
+    for number in range(2):
+        write_table(tmp_path / f"{number}.parquet", {"x": np.ones(0)})
+    with pytest.raises(FileError, match="has no rows: only the names of its columns"):
+        read_tables([str(tmp_path)])
+
+
+def test_many_paths_are_shown_as_the_glob_that_means_them(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, suffix=".csv.gz", n=5)
+    names = [str(path) for path in sorted(folder.iterdir())]
+    assert shortened(names) == (f"{folder}/*.csv.gz",)
+    assert titled(names) == f"{folder}/*.csv.gz"
+    assert shortened(names[:2]) == tuple(names[:2])
+    more = [f"{i}.csv" for i in range(9)]
+    assert titled(more) == "0.csv and 8 more files"
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".arrows", ".csv", ".tsv.gz"])
+def test_blocks_are_written_as_one_table(suffix, tmp_path, rng):
+    path = tmp_path / f"p{suffix}"
+    data = {"prediction": np.array(["a", "bb"] * 5), "p": rng.random(10)}
+    blocks = [
+        {name: column[rows] for name, column in data.items()}
+        for rows in np.split(np.arange(10), [3, 7])
+    ]
+    assert write_blocks(path, iter(blocks)) == 10
+    write_table(tmp_path / f"q{suffix}", data)
+    assert read_table(path).arrow.equals(read_table(tmp_path / f"q{suffix}").arrow)
+
+
+def test_what_fails_between_two_blocks_leaves_the_old_file(tmp_path):
+    path = tmp_path / "p.parquet"
+    path.write_bytes(b"old")
+
+    def blocks():
+        yield {"x": np.ones(3)}
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_blocks(path, blocks())
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["p.parquet"]
+
+
+def test_npz_is_not_written_block_by_block(tmp_path):
+    with pytest.raises(FileError, match=r"p\.npz cannot be written block by block"):
+        check_block_path(tmp_path / "p.npz")
+
+
+def test_sizes_are_told_by_metadata(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=1000)
+    found = decoded_bytes(find_files([str(folder)]))
+    assert 3000 * 7 * 16 <= found <= 3000 * 7 * 16 * 2
+    constant = pa.table({"x": pa.array(np.zeros(10**6))})
+    parquet.write_table(constant, tmp_path / "packed.parquet")
+    assert (tmp_path / "packed.parquet").stat().st_size < 10**5
+    assert decoded_bytes(find_files([str(tmp_path / "packed.parquet")])) == 16 * 10**6
