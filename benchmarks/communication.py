@@ -168,16 +168,16 @@ def rows(cases: tuple[Case, ...]) -> list[str]:
     return head + [line(name, [make(case) for case in cases]) for name, make in wanted]
 
 
-def measured(kind: str, seed: int = 0) -> float:
+def measured(kind: str, nonzeros: int = 20_000_000, seed: int = 0) -> float:
     """Return nonzeros a second in a value and gradient on this machine, K = 10.
 
     Rows of 50 nonzeros among 1,000,000 columns, by Zipf's law, or of 1,000 dense columns.
     """
     rng = np.random.default_rng(seed)
     if kind == "dense":
-        A, nonzeros = rng.standard_normal((20_000, 1000)), 20_000_000
+        A = rng.standard_normal((nonzeros // 1000, 1000))
     else:
-        d, nonzeros = 1_000_000, 10_000_000
+        d = 1_000_000
         columns = np.minimum((np.exp(rng.random(nonzeros) * np.log(d)) - 1).astype(np.int64), d - 1)
         ends = np.arange(0, nonzeros + 1, 50)
         A = sparse.csr_array((rng.standard_normal(nonzeros), columns, ends), (len(ends) - 1, d))

@@ -165,7 +165,8 @@ def described(a: Any) -> str:
         return "a NumPy array"
     library = type(a).__module__.partition(".")[0]
     kind = "tensor" if library == "torch" else "array"
-    return f"a {library} {kind} on {compat.device(a)}"
+    article = "an" if library[0] in "aeiou" else "a"
+    return f"{article} {library} {kind} on {compat.device(a)}"
 
 
 def check_together(first: tuple[str, Any], *others: tuple[str, Any]) -> None:

@@ -14,7 +14,8 @@ from softunit.problem import Problem
 FREE_ITER = 60  # damped Newton steps for that
 LEFT_SHARE = 0.01  # of the bound: what the gradient of free parameters may add to it
 SAMPLE_ROWS = 1_000_000  # of a sample for their Hessian
-FREE_LEFT = 1e-9  # gradient of the free parameters that the bound tolerates, and contains
+FREE_LEFT = 1e-9  # gradient of the free parameters that the bound tolerates, and contains;
+FREE_LEFT_FAR = 1e-8  # and where each pass over the rows reads them all from elsewhere
 
 
 def minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Point:
@@ -27,7 +28,7 @@ def minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]
         whole = as_columns(best.gradient)
         g, ridge = whole[free], problem.ridge[:, None]
         held = 0.5 * float((whole**2 / np.where(ridge > 0, ridge, np.inf)).sum())
-        enough = max(64 * EPS, min(FREE_LEFT, LEFT_SHARE * held))
+        enough = max(64 * EPS, min(free_left(problem), LEFT_SHARE * held))
         if not len(free) or float(np.abs(g).sum()) <= enough:
             break
         hessian = _hessian(problem, best, free)
@@ -40,6 +41,11 @@ def minimised_over(problem: Problem, point: Point, free: npt.NDArray[np.integer]
             break
         best = trial
     return best
+
+
+def free_left(problem: Problem) -> float:
+    """Return the gradient of the free rows that a bound tolerates."""
+    return FREE_LEFT_FAR if problem.design.home in ("disk", "cluster") else FREE_LEFT
 
 
 def _hessian(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> Matrix:

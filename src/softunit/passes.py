@@ -116,12 +116,11 @@ def _on_chunk(
     settings: tuple[Unit, float],
     chunk: Design,
     arrays: tuple[Any, ...],
-    **more: Any,
 ) -> Terms:
     """Return function(what is known of the rows of a chunk, the other arrays of these rows)."""
     (unit, mass), (target, weights, offset, score_ridge, *others) = settings, arrays
     rows = RowTerms(chunk, unit, target, weights, offset, score_ridge, mass)
-    return function(rows, tuple(others), **more)
+    return function(rows, tuple(others))
 
 
 def _value(rows: RowTerms, _: tuple[()], *, w: Array, constant: Array | None) -> Terms:

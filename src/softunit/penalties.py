@@ -309,10 +309,7 @@ def as_penalties(penalty: Penalty | Sequence[Penalty]) -> tuple[Penalty, ...]:
 
 
 def total_diagonal(penalties: Sequence[Penalty], space: str, rows: int) -> Vector:
-    """Return the sum of the diagonals of the penalties of one space, shape (rows,).
-
-    Without any it is one zero seen as many: rows may be too many for a vector of nothing.
-    """
+    """Return the diagonals of one space added up, (rows,); without any, one zero seen as many."""
     total: Vector = np.broadcast_to(0.0, rows)
     for penalty in penalties:
         if penalty.space == space:

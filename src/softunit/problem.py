@@ -17,10 +17,11 @@ from softunit._typing import Array, Kind, Matrix, Vector
 from softunit.curvature import Diagonal
 from softunit.designs.auto import as_design
 from softunit.designs.base import Design
-from softunit.errors import InputError, NeedsError
+from softunit.errors import InputError
 from softunit.passes import Rows
 from softunit.penalties import NoPenalty, Penalty, as_penalties, total_diagonal, total_lasso
 from softunit.point import Point
+from softunit.row_terms import check_home, score_ridge_of_sample
 from softunit.solution import Cost
 from softunit.units.base import Unit
 
@@ -93,11 +94,7 @@ class Problem:
         self.design = as_design(design)
         self.unit = unit
         n, d = self.design.shape
-        if self.design.home != "memory" and not unit.rowwise:
-            raise NeedsError(
-                f"{type(unit).__name__} couples all rows, and these live on a {self.design.home}:"
-                " it needs them in memory. Units of single rows, as Multinomial, take them there."
-            )
+        check_home(self.design, unit)
         beside = self.design.beside
         self.target = beside(unit.check(beside(target), n))
         columns = unit.columns(self.target)
@@ -149,21 +146,16 @@ class Problem:
             The design of these rows, where it is at hand.
         """
         twin = self._twin()
-        if design is None:
-            whole = self.design
-            design = whole.rows(rows) if isinstance(rows, slice) else whole.gathered(rows)
-        twin.design = design
-        # A sample lives here, with all that belongs to it.
+        take: Any = self.design.rows if isinstance(rows, slice) else self.design.gathered
+        twin.design = take(rows) if design is None else design
         twin.target, twin.weights = self.target[rows], weights
         twin.offset = None if self.offset is None else self.offset[rows]
         share = twin.design.shape[0] / self.design.shape[0]
         twin.mass = self.mass * (twin._total / self._total) if self.unit.rowwise else 1.0
-        twin.score_ridge = self.score_ridge[rows] / share
-        if weights is not None and self.weights is not None and self.score_ridge.any():
-            own = self.weights[rows]  # a row stands for as many as its weight has grown by
-            twin.score_ridge *= share * np.divide(
-                weights, own, out=np.zeros(len(own)), where=own > 0
-            )
+        own = None if self.weights is None else self.weights[rows]
+        twin.score_ridge = score_ridge_of_sample(
+            self.score_ridge[rows] / share, share, weights, own
+        )
         twin.share, twin.prepared, twin.derived_from = self.share * share, {}, twin
         return twin
 
@@ -199,10 +191,8 @@ class Problem:
     def stores_scores(self) -> bool:
         """Whether n K floats fit the memory rule: a small share of the design plus 48 MiB."""
         n, columns = self.design.shape[0], self.columns
-        if self.design.home != "memory":
-            return False
-        if columns == 1 or not self.unit.rowwise:
-            return True
+        if self.design.home != "memory" or columns == 1 or not self.unit.rowwise:
+            return self.design.home == "memory"
         return STORED_SCORES * 8 * n * columns <= 0.15 * self.design.nbytes + (48 << 20)
 
     @cached_property
@@ -243,7 +233,6 @@ class Problem:
     @property
     def by_rows(self) -> Rows:
         """What slices of the rows add to F."""
-        # A stride of zero is one zero seen as many.
         q = self.score_ridge if self.score_ridge.strides[0] and self.score_ridge.any() else None
         return Rows(self.design, self.unit, self.target, self.weights, self.offset, q, self.mass)
 

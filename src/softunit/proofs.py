@@ -10,7 +10,7 @@ import numpy as np
 from softunit._numeric import EPS, as_columns
 from softunit._typing import Matrix
 from softunit.duality import dual_gap
-from softunit.free_rows import FREE_LEFT, minimised_over
+from softunit.free_rows import free_left, minimised_over
 from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.solvers.conjugate_gradients import conjugate_gradients
@@ -118,7 +118,7 @@ class Proofs:
         # What minimising over the free rows still leaves: for a log loss at most their gradient,
         # also where the minimum lies at infinity (a class without weight).
         left = float(np.abs(g[free]).sum())
-        if left > FREE_LEFT:
+        if left > free_left(problem):
             self.say(
                 "the unpenalised parameters could not be minimised out (their gradient stays at"
                 f" {left:.1e}): no bound from the ridge.",

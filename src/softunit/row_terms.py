@@ -14,6 +14,7 @@ from softunit._threads import add_up
 from softunit._typing import Array, Kind, Vector
 from softunit.curvature import Curvature
 from softunit.designs.base import Block, Design, Terms
+from softunit.errors import NeedsError
 from softunit.units.base import Unit
 
 EARNS = 8  # entries of a sparse block for each of its columns
@@ -176,3 +177,31 @@ def times_rows(q: Vector, z: Array) -> Array:
 def columns_of(x: Array) -> int:
     """Return how many columns of scores an x makes."""
     return x.shape[1] if x.ndim == 2 else 1
+
+
+def check_home(design: Design, unit: Unit) -> None:
+    """Raise `NeedsError` where a unit couples rows that do not live in memory."""
+    if design.home != "memory" and not unit.rowwise:
+        raise NeedsError(
+            f"{type(unit).__name__} couples all rows, and these live on a {design.home}: it needs"
+            " them in memory. Units of single rows, as Multinomial, take them where they are."
+        )
+
+
+def score_ridge_of_sample(
+    ridge: Vector, share: float, weights: Vector | None, own: Vector | None
+) -> Vector:
+    """Return the score ridge of sampled rows: each stands for as many as its weight has grown by.
+
+    Parameters
+    ----------
+    ridge : ndarray of shape (m,)
+        Theirs, over the share of rows sampled.
+    share : float
+    weights, own : ndarray of shape (m,), or None
+        Their weights in the sample, and before.
+    """
+    if weights is None or own is None or not ridge.any():
+        return ridge
+    grown = np.divide(weights, own, out=np.zeros(len(own)), where=own > 0)
+    return np.asarray(ridge * share * grown)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks import limited_fit, out_of_core, planted_rows
+from benchmarks import out_of_core, planted_rows
 from benchmarks.planted_rows import Planted, generate
 from softunit import SoftmaxClassifier
 from softunit.bench.judge import Task, gradient_of
 
+limited_fit = pytest.importorskip("benchmarks.limited_fit")  # limits are those of POSIX
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SMALL = Planted(n=5_000, d=4, k=3, file_rows=2_000, group_rows=700)
 
 
@@ -106,6 +109,7 @@ def test_the_judge_reads_block_by_block_what_is_there(k, tmp_path):
     assert gradient == pytest.approx(max(np.abs(G).max(), np.abs(g).max()), rel=1e-9)
 
 
+@on_linux
 def test_a_plain_read_reads_every_byte(tmp_path):
     generate(SMALL, tmp_path, processes=1)
     paths = out_of_core.files_of(SMALL, tmp_path)
@@ -115,6 +119,7 @@ def test_a_plain_read_reads_every_byte(tmp_path):
     assert 0 < told["seconds"] < 60
 
 
+@on_linux
 def test_the_limit_holds_the_address_space():
     script = (
         "from benchmarks.limited_fit import limit, status\nimport numpy as np\n"
@@ -174,6 +179,7 @@ def test_each_bar_can_be_missed(name, change):
     assert told["met"][name] is False
 
 
+@on_linux
 def test_end_to_end_in_a_limited_process(tmp_path, monkeypatch, capsys):
     words = f"out_of_core --folder {tmp_path / 'rows'} --rows 20000 --file-rows 6000 --columns 6"
     words += f" --group-rows 2000 --processes 1 --json {tmp_path / 'out.json'}"

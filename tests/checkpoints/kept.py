@@ -40,7 +40,7 @@ def ended_at(iteration: int):
 
     def callback(record, point) -> None:
         if record.iteration == iteration:
-            raise EndedError
+            raise EndedError("ended")
 
     return callback
 

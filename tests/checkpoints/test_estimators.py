@@ -93,13 +93,13 @@ def test_a_fault_in_the_second_run_is_gone_on_from(monkeypatch, tmp_path):
     def faulty(self, problem, state):
         calls.append(step)
         if len(calls) == 2:
-            raise EndedError
+            raise EndedError("ended")
         return newton(self, problem, state)
 
     newton = su.solvers.ProximalNewton.step
     with monkeypatch.context() as patch:
         patch.setattr(su.solvers.ProximalNewton, "step", faulty)
-        with pytest.raises(EndedError):
+        with pytest.raises(EndedError, match="ended"):
             clone(model).set_params(checkpoint=path).fit(*data)
     tree = read_file(path)
     assert [("ended" in part) for part in tree["parts"]] == [True, False]

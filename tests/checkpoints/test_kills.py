@@ -42,7 +42,7 @@ def ended(program: str, path: Path, iteration: int, number: signal.Signals) -> i
 def test_killed_and_killed_again(tmp_path):
     """Each process goes on from where the last was killed, wherever in an iteration that was."""
     path, reached = tmp_path / "run.ckpt", -1
-    for iteration in (1, 7, 30, 60):
+    for iteration in (1, 12, 40):
         assert ended(PROGRAM, path, iteration, signal.SIGKILL) == -signal.SIGKILL
         found = int(read_file(path)["parts"][0]["history"][-1][0])
         assert found >= max(iteration, reached), "a kill took back what had been written"

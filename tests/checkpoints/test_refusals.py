@@ -131,7 +131,7 @@ def test_another_problem(one, other, told, tmp_path):
 )
 def test_the_same_problem_in_other_memory(twin, tmp_path):
     path, run = tmp_path / "run.ckpt", partial(su.minimize, solver="lbfgs", tol=1e-12)
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="ended"):
         run(classes(), checkpoint=path, callback=ended_at(4))
     end = run(twin(), checkpoint=path, resume=True)
     np.testing.assert_allclose(end.x, run(classes()).x, rtol=0, atol=1e-10)
@@ -140,7 +140,7 @@ def test_the_same_problem_in_other_memory(twin, tmp_path):
 def test_rows_that_no_look_has_met(tmp_path, monkeypatch):
     """What hashes and sums miss, the value of the objective at the saved point shows."""
     path = tmp_path / "run.ckpt"
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="ended"):
         su.minimize(classes(), solver="lbfgs", checkpoint=path, callback=ended_at(3))
     monkeypatch.setattr("softunit.checkpoints.part.difference", lambda *_, **__: "")
     with pytest.raises(FileError, match=r"its data have changed: at the point saved the objective"):
@@ -149,7 +149,7 @@ def test_rows_that_no_look_has_met(tmp_path, monkeypatch):
 
 def test_a_forged_gradient_makes_no_optimum(tmp_path):
     path = tmp_path / "run.ckpt"
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="ended"):
         su.minimize(classes(), solver="newton", checkpoint=path, callback=ended_at(1))
     tree = read_file(path)
     tree["parts"][0]["state"]["point"]["gradient"][:] = 0.0
@@ -182,7 +182,7 @@ def test_another_solver(tmp_path):
 
 def test_an_unfinished_run_is_not_overwritten(tmp_path):
     path = tmp_path / "run.ckpt"
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="ended"):
         su.minimize(classes(), checkpoint=path, callback=ended_at(2))
     before = path.read_bytes()
     with pytest.raises(FileError, match=r"of a fit that has not finished. Go on from it with"):
@@ -257,7 +257,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_contents_that_fit_their_checksum_are_looked_at(damage, tmp_path):
     path = tmp_path / "run.ckpt"
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="ended"):
         su.minimize(classes(), solver="lbfgs", checkpoint=path, callback=ended_at(4))
     edited(path, damage)
     with pytest.raises(FileError, match=r"run.ckpt cannot be resumed from: .*\."):
@@ -297,7 +297,7 @@ def test_ends_are_looked_at(damage, tmp_path):
 )
 def test_sketched_states_are_looked_at(damage, tmp_path):
     path = tmp_path / "run.ckpt"
-    with pytest.raises(EndedError):
+    with pytest.raises(EndedError, match="ended"):
         su.minimize(classes(), solver="sketched-newton", checkpoint=path, callback=ended_at(2))
     edited(path, lambda part, tree: damage(part["state"]))
     with pytest.raises(FileError, match=r"run.ckpt cannot be resumed from: it is damaged"):
@@ -349,7 +349,7 @@ def test_a_disk_that_fills_does_not_end_the_run(tmp_path, monkeypatch, rng):
     run = partial(su.minimize, problem, solver="lbfgs", tol=1e-10)
     whole = run()
     full(monkeypatch, lambda count: count > 3)
-    with pytest.warns(CheckpointWarning) as seen:
+    with pytest.warns(CheckpointWarning, match="could not be written") as seen:
         end = run(checkpoint=path, every=0)
     assert same_run(whole, end)
     during, after = (str(each.message) for each in seen)
@@ -363,7 +363,7 @@ def test_a_disk_that_fills_does_not_end_the_run(tmp_path, monkeypatch, rng):
 def test_a_disk_that_has_room_again_is_written_to(tmp_path, monkeypatch, rng):
     problem, path = multinomial_problem(rng), tmp_path / "run.ckpt"
     full(monkeypatch, lambda count: count in (2, 3, 5))
-    with pytest.warns(CheckpointWarning) as seen:
+    with pytest.warns(CheckpointWarning, match="could not be written") as seen:
         su.minimize(problem, solver="lbfgs", checkpoint=path, every=0)
     assert [str(each.message).partition(";")[2] for each in seen] == [
         " the last one was written at iteration 0.",
@@ -384,7 +384,7 @@ def test_an_error_is_told_though_its_checkpoint_cannot_be_written(tmp_path, monk
     full(monkeypatch, lambda count: True)
     with (
         pytest.warns(CheckpointWarning, match="could not be written"),
-        pytest.raises(EndedError),
+        pytest.raises(EndedError, match="ended"),
     ):
         su.minimize(
             multinomial_problem(rng), checkpoint=tmp_path / "run.ckpt", callback=ended_at(2)

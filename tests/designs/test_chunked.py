@@ -204,7 +204,7 @@ def test_a_sample_is_gathered_with_the_moments(matrix, tmp_path):
     assert again.at_hand(1000)[0].tolist() == index.tolist()
 
 
-@pytest.mark.parametrize(("n", "size"), [(10, 9), (1000, 1), (100_000, 50_000)])
+@pytest.mark.parametrize(("n", "size"), [(10, 9), (1000, 1), (100_000, 50_000), (1 << 25, 10_000)])
 def test_rows_are_drawn_once_each(n, size):
     found = drawn(n, size)
     assert len(found) == len(set(found.tolist())) == size

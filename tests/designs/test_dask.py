@@ -230,6 +230,17 @@ def test_labels_are_cut_as_the_rows_are(table, name):
     assert design.beside(spread) is spread
 
 
+def test_rows_that_are_all_the_same_are_sent_as_one(table):
+    a, _ = table
+    design = DaskDesign(parts(a))
+    ones = np.broadcast_to(np.array([1.0, 2.0]), (N, 2))
+    assert all(item[1].row.shape == (2,) for item in design._parts.items([ones]))
+    np.testing.assert_array_equal(np.asarray(design.beside(ones)), ones)
+    np.testing.assert_allclose(design.rmatvec(ones), a.T @ ones, rtol=1e-12)
+    codes = design.beside(np.arange(N)).map(np.add, np.broadcast_to(3, N))
+    np.testing.assert_array_equal(np.asarray(codes), np.arange(N) + 3)
+
+
 def test_rows_of_a_spread(table):
     a, y = table
     spread = DaskDesign(parts(a)).beside(a)

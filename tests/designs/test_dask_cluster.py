@@ -8,7 +8,6 @@ import socket
 import tempfile
 import time
 from functools import partial
-from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -125,8 +124,9 @@ def test_rows_and_spreads_come_from_workers(client, table):
 
 
 def test_a_killed_worker_changes_nothing(client, table, known):
-    """Its partitions are read again elsewhere, and its labels sent again, amid the fit."""
-    problem = problem_of(DaskDesign.from_blocks(LOADERS, client=client), table[1])
+    """Its partitions are read again elsewhere, and shared with the worker that comes for it."""
+    design = DaskDesign.from_blocks(LOADERS, client=client)
+    problem = problem_of(design, table[1])
     killed = []
 
     def kill(record: object, x: np.ndarray) -> None:
@@ -139,6 +139,10 @@ def test_a_killed_worker_changes_nothing(client, table, known):
     assert solution.converged
     np.testing.assert_allclose(solution.x, known, atol=1e-8)
     client.wait_for_workers(2, timeout=60)
+    after = problem.evaluate(solution.x + 1.0)
+    assert after.value == problem_of(DaskDesign.from_blocks(LOADERS), table[1]).value(after.x)
+    holders = client.who_has(design._parts.kept).values()
+    assert {address for held in holders for address in held} == set(client.nthreads())
 
 
 def test_a_partition_that_cannot_be_read_is_a_sentence(client, tmp_path):
@@ -219,13 +223,14 @@ def test_a_local_cluster_listens_on_loopback_only(client):
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_a_local_cluster_leaves_nothing(client):
+def test_a_local_cluster_leaves_nothing(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    folders = set(Path(tempfile.gettempdir()).glob("softunit-dask-*"))
     with local_client(1, memory="400MB") as small:
         (worker,) = small.scheduler_info()["workers"].values()
         assert (worker["nthreads"], worker["memory_limit"]) == (1, 400_000_000)
-    assert set(Path(tempfile.gettempdir()).glob("softunit-dask-*")) == folders
+        assert [folder.name[:14] for folder in tmp_path.iterdir()] == ["softunit-dask-"]
+    assert not list(tmp_path.iterdir())
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
 
 

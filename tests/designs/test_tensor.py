@@ -198,6 +198,17 @@ def test_a_tensor_of_this_machine_is_seen_by_numpy_without_a_copy():
     assert not TensorDesign(tensor).array.requires_grad
 
 
+@each_single
+def test_sizes_of_terms_are_those_of_numpy(kind, rng):
+    a, x = rng.standard_normal((90, 4)).astype(np.float32), rng.standard_normal((4, 3))
+    design = TensorDesign(SINGLE[kind](a))
+    design._entries = 100  # several blocks
+    for v in (x, x[:, 0]):
+        assert design.largest_terms(v) == pytest.approx((np.abs(a) @ np.abs(v)).max(), rel=1e-6)
+        np.testing.assert_allclose(design.abs_matvec(np.abs(v)), np.abs(a) @ np.abs(v), rtol=1e-6)
+        np.testing.assert_allclose(design.matvec(v), a @ v, rtol=1e-5, atol=1e-6)
+
+
 def test_products_come_in_the_kind_of_what_goes_in(rng):
     a, x, g = rng.standard_normal((9, 4)), rng.standard_normal((4, 2)), rng.standard_normal((9, 2))
     move = on("device1")

@@ -116,11 +116,17 @@ def test_many_labels_leave_little_behind() -> None:
         found = checked_classes(labels, n, narrow=True)
         totals = found.class_totals(None)
         peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        weights = checked_row_weights(None, "balanced", found, n)[0]
+        weighted = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert totals.tolist() == [n / 3] * 3
+    assert weights is not None
+    assert weights[:3].tolist() == [1.0] * 3
     # The codes are n bytes; what is looked at in one go is eight times a block, a few times over.
     assert peak < n + 6 * 8 * _labels.BLOCK
+    assert weighted < 9 * n + 6 * 8 * _labels.BLOCK
 
 
 def test_labels_come_from_a_memory_map(tmp_path: Path, rng: np.random.Generator) -> None:

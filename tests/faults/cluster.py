@@ -100,7 +100,7 @@ def phases(client: Any, folder: Path) -> dict[str, Any]:
     value = certify(here, right).value
     found: dict[str, Any] = {}
     for phase in PHASES:
-        client.wait_for_workers(WORKERS - 1, timeout=60)
+        client.wait_for_workers(WORKERS - 1, timeout=150)
         loaders = [partial(block, number) for number in range(PARTITIONS)]
         design = DaskDesign.from_blocks(loaders, client=client)
         deadly = Deadly(client, design, folder / phase)

@@ -12,6 +12,7 @@ from sklearn.datasets import dump_svmlight_file
 from softunit.errors import FileError
 from softunit.tables import read_table, read_tables, write_table
 from softunit.tables.block_writing import check_block_path, write_blocks
+from softunit.tables.columns import text_codes
 from softunit.tables.data_files import find_files, shortened, titled
 from softunit.tables.sizes import decoded_bytes
 from softunit.tables.streams import Dataset
@@ -250,3 +251,28 @@ def test_sizes_are_told_by_metadata(tmp_path, rng):
     parquet.write_table(constant, tmp_path / "packed.parquet")
     assert (tmp_path / "packed.parquet").stat().st_size < 10**5
     assert decoded_bytes(find_files([str(tmp_path / "packed.parquet")])) == 16 * 10**6
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+def test_a_text_that_all_rows_share_is_in_memory_once(kind, tmp_path, monkeypatch):
+    text = pa.array(["x" * 50_000, None], pa.string())
+    codes = pa.array([*[0] * 4000, 1], pa.int32())
+    shared = pa.DictionaryArray.from_arrays(codes, text)
+    table = pa.table({"t": shared, "y": pa.array([*[0, 1] * 2000, 0])})
+    plain = pa.schema([("t", kind), ("y", pa.int64())])
+    with parquet.ParquetWriter(tmp_path / "0.parquet", plain) as writer:
+        for start in range(0, 4001, 500):
+            writer.write_table(table.slice(start, 500).cast(plain))
+    assert (tmp_path / "0.parquet").stat().st_size < 2_000_000
+    before = pa.total_allocated_bytes()
+    pieces = list(Dataset.open([str(tmp_path)]).pieces(rows=1000))
+    assert pa.total_allocated_bytes() - before < 20_000_000
+    assert text_codes(pieces[-1].table.column("t"), "t")[1].tolist() == [-1]
+    texts, found = text_codes(pieces[0].table.column("t"), "t")
+    assert len(texts[int(found[0])].as_py()) == 50_000
+    monkeypatch.setattr("softunit.tables.arrow_files.MOST_TEXT", 1_000_000)
+    whole = read_table(tmp_path / "0.parquet")
+    assert pa.total_allocated_bytes() - before < 20_000_000
+    assert whole.column("t").null_count == 1
+    monkeypatch.setattr("softunit.tables.arrow_files.MOST_TEXT", 1 << 40)
+    assert read_table(tmp_path / "0.parquet").column("t").type == kind

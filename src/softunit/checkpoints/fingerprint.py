@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from softunit._row_array import RowArray
 from softunit._typing import Array
 from softunit.checkpoints.trees import taken
 from softunit.designs.base import Design
@@ -20,7 +21,6 @@ from softunit.problem import Problem
 __all__ = ["difference", "digest", "fingerprint"]
 
 ROWS, ENTRIES = 512, 1 << 20  # rows of the design that are looked at, and their entries at most
-FIRST_ROWS = 256  # of a design that does not lie in memory, where others are far to fetch
 PIECE = 1 << 20  # entries hashed at once
 SAMPLE = 4096  # entries of an array that lies elsewhere
 ROUNDING = 1e-9  # relative: sums depend on the number of threads
@@ -39,8 +39,8 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
     """Return what is known of a problem, as a tree.
 
     1. Shapes, and hashes of unit, target, row weights, offset and score ridge.  2. A hash of some
-    rows of the stored design.  3. What rounding may change, compared up to it: mean and variance of
-    its columns, their scaling, and the strengths of penalties.
+    rows of the stored design, where they are near.  3. What rounding may change, compared up to it:
+    mean and variance of its columns, their scaling, and the strengths of penalties.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
     dict
         With entries `facts` and `figures`.
     """
-    design, lasso = problem.design.core, problem.lasso
+    design, lasso, ridge = problem.design.core, problem.lasso, problem.score_ridge
     n, d = problem.design.shape
     facts = {  # 1.
         "rows": n,
@@ -62,7 +62,7 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
         "target": _of_rows(problem.target),
         "weights": _of_rows(problem.weights),
         "offset": _of_rows(problem.offset),
-        "score ridge": digest(problem.score_ridge) if problem.score_ridge.any() else "",
+        "score ridge": digest(ridge) if ridge.strides[0] and ridge.any() else "",
         "penalties": [type(each).__name__ for each in problem.penalties],
         "grouped": bool(lasso is not None and lasso.group),
         "entries": digest(_some_rows(design)),  # 2.
@@ -81,25 +81,23 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
 
 
 def _some_rows(design: Design) -> Array:
-    """Return some rows, dense: seeded ones of a design in memory, else the first."""
+    """Return some rows, dense; none of a design on disk or a cluster: there each is far away."""
     n, d = design.shape
+    if design.home not in ("memory", "device"):
+        return np.zeros((0, d))
     most = max(1, min(n, ROWS, ENTRIES // max(1, d)))
-    if design.home == "memory":
-        index = np.unique(np.random.default_rng(0).integers(0, n, most))
-    else:
-        index = np.arange(min(most, FIRST_ROWS))
-    return design.rows(index).toarray()
+    return design.rows(np.unique(np.random.default_rng(0).integers(0, n, most))).toarray()
 
 
 def _of_rows(values: Any) -> str:
     """Return a hash of an array with an entry or a row for each row of the design."""
     if values is None:
         return ""
-    if isinstance(values, np.ndarray) or not hasattr(values, "parts"):
+    if not isinstance(values, RowArray):
         return digest(np.asarray(values))
-    # Spread over the workers of a cluster: some entries, and what all add up to.
+    # On the workers of a cluster: some entries, and what all add up to.
     index = np.unique(np.random.default_rng(0).integers(0, len(values), SAMPLE))
-    return digest((np.asarray(values[index]), float(f"{float(values.sum()):.9g}")))
+    return digest((np.asarray(values[index]), f"{values.sum():.9g}"))
 
 
 def digest(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from softunit._typing import Array
 from softunit.certificate import Certificate, at_optimum
-from softunit.cli import options
+from softunit.cli import options, row_options
 from softunit.cli.choice_reading import chosen_rows
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
 from softunit.cli.homes import Home, home_of
@@ -37,7 +37,7 @@ def certify(
     format: options.Format = None,
     unknown: options.UnknownNow = None,
     matrix: options.MatrixNow = None,
-    memory: options.MemoryNow = None,
+    memory: row_options.MemoryNow = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:

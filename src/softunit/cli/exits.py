@@ -71,8 +71,8 @@ def usage_sentence(error: Exception) -> str:
 def _memory_sentence(error: MemoryError) -> str:
     detail = f" ({str(error).rstrip('.')})" if str(error) else ""
     return (
-        f"not enough memory{detail}. Use fewer rows or columns, drop text columns of many levels,"
-        " or a machine with more memory."
+        f"not enough memory{detail}. Leave the rows on disk (--memory, for classifiers), use fewer"
+        " rows or columns, drop text columns of many levels, or use a machine with more memory."
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from softunit.cli import choice_options, choices, options
+from softunit.cli import choice_options, choices, options, row_options
 from softunit.cli.exits import INTERRUPTED
 from softunit.cli.fitting import Fitted, run_fit
 from softunit.cli.outputs import check_installed, check_outputs, inputs_of, write_json
@@ -73,11 +74,11 @@ def fit(
     tol: options.Tolerance = None,
     solver: options.SolverName = "auto",
     max_iter: options.MaxIter = 200,
-    memory: options.Memory = None,
-    dask: options.Dask = None,
-    checkpoint: options.Checkpoint = None,
-    every: options.Every = None,
-    resume: options.Resume = False,
+    memory: row_options.Memory = None,
+    dask: row_options.Dask = None,
+    checkpoint: row_options.Checkpoint = None,
+    every: row_options.Every = None,
+    resume: row_options.Resume = False,
     out: options.ModelFile = None,
     report: options.ReportFile = None,
     json: options.JsonFile = None,
@@ -85,16 +86,23 @@ def fit(
 ) -> int:
     """Fit a model to a table and certify it; return the exit status."""
     given = {name: value for name, value in locals().items() if name not in ("json", "quiet")}
-    outputs = {"--out": out, "--report": report, "--json": json, "--checkpoint": checkpoint}
+    return _fit(given, Screen(quiet), json)
+
+
+def _fit(given: dict[str, Any], screen: Screen, json: Path | None) -> int:
+    """Check the outputs, fit, write and print; return the exit status."""
+    names = {name: f"--{name}" for name in ("out", "report", "checkpoint")}
+    outputs = {option: given[name] for name, option in names.items()} | {"--json": json}
     check_installed(outputs)
-    check_outputs(outputs, inputs_of(data) | ({"--matrix": matrix} if matrix else {}))
-    screen, request = Screen(quiet), FitRequest.of(given)
+    matrix = given["matrix"]
+    check_outputs(outputs, inputs_of(given["data"]) | ({"--matrix": matrix} if matrix else {}))
+    request = FitRequest.of(given)
     try:
         fitted = run_fit(request, screen)
     except KeyboardInterrupt:
-        if not (checkpoint and checkpoint.exists()):
+        if request.checkpoint is None or not request.checkpoint.exists():
             raise
-        complain(interrupted(checkpoint, resume=resume))
+        complain(interrupted(request.checkpoint, resume=request.resume))
         return INTERRUPTED
     write_json(json, fitted.figures)
     show_fit(fitted, screen, json)

@@ -95,9 +95,12 @@ def _fitted(request: FitRequest, estimator: Any, home: Home, screen: Screen) -> 
     with noted() as notes:
         estimator.fit(data.X, data.y, **data.named)
         estimator.verbose = 0
-        with screen.working("Proving how good the fit is"):
-            full = estimator.certify(data.X, data.y, **data.named)
-    estimator.certificate_ = certificate_as_options(_joined(estimator.certificate_, full))
+        certificate = estimator.certificate_
+        if home.in_memory:  # elsewhere it would read all rows again, many times
+            with screen.working("Proving how good the fit is"):
+                full = estimator.certify(data.X, data.y, **data.named)
+            certificate = _joined(certificate, full)
+    estimator.certificate_ = certificate_as_options(certificate)
     with screen.working("Measuring the fit"), noted() as doubts:
         errors = errors_of(request, estimator, data)
         effects = effects_of(request, estimator, data, errors.table)

@@ -63,12 +63,15 @@ class Home:
         reads : float or None, default None
             Times that all rows were read, where that is known.
         """
-        if self.client is not None:
-            return (("Rows live", f"on the workers of {self.cluster}"),)
-        if self.budget is None:
+        if self.in_memory:
             return ()
+        proof = ("Certificate", "of the fit's own passes; softunit certify looks further")
+        if self.client is not None:
+            return (("Rows live", f"on the workers of {self.cluster}"), proof)
+        assert self.budget is not None
         often = "" if reads is None else f", read {reads:.3g} times in full"
-        return (("Rows live", f"on disk, within {shown(self.budget)} of memory{often}"),)
+        where = f"on disk, within {shown(self.budget)} of memory{often}"
+        return (("Rows live", where), proof)
 
 
 def home_of(

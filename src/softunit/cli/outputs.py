@@ -15,7 +15,7 @@ import numpy as np
 
 from softunit._files import check_writable, replace_file
 from softunit.errors import FileError, InputError, MissingExtraError
-from softunit.tables.data_files import find_files
+from softunit.tables.data_files import find_files, is_url
 
 _NEEDED = {
     "--report": ("the report", ("jinja2", "matplotlib")),
@@ -30,10 +30,11 @@ def inputs_of(data: Sequence[str]) -> dict[str, Path]:
     ----------
     data : sequence of str
     """
+    here = [path for path in data if not is_url(path)]
     try:
-        files = [file.path for file in find_files(data) if file.filesystem is None]
+        files = [file.path for file in find_files(here)] if here else []
     except InputError:
-        files = list(data)  # whoever reads them says what is wrong
+        files = here  # whoever reads them says what is wrong
     return {"DATA" if len(files) == 1 else f"DATA ({path})": Path(path) for path in files}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softunit._typing import Array
-from softunit.cli import options
+from softunit.cli import options, row_options
 from softunit.cli.block_prediction import ROWWISE, Predicted, predict_blocks
 from softunit.cli.homes import home_of
 from softunit.cli.outputs import check_outputs, inputs_of, write_json
@@ -59,7 +59,7 @@ def predict(
     format: options.Format = None,
     out_format: options.OutFormat = None,
     unknown: options.UnknownNow = None,
-    memory: options.MemoryNow = None,
+    memory: row_options.MemoryNow = None,
     json: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> int:

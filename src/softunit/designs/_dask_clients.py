@@ -111,22 +111,25 @@ def local_client(workers: int = 2, memory: str | int | None = None) -> Iterator[
     count = check_count("workers", workers, least=1)
     limit = "auto" if memory is None else _bytes_of(memory)
     distributed = _distributed()
+    import dask
+
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SoftunitError(UNGUARDED)
+        # A worker that reads the script that starts it. The one who waits for it says why.
+        raise SystemExit(1)
     with tempfile.TemporaryDirectory(prefix="softunit-dask-") as folder:
         try:
-            cluster = distributed.LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                memory_limit=limit,
-                host=LOOPBACK,
-                protocol="tcp://",
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-                # The scheduler serves its state by HTTP, on loopback too; no pictures of it.
-                dashboard_address=f"{LOOPBACK}:0",
-                scheduler_kwargs={"dashboard": False},
-            )
+            with dask.config.set({"temporary-directory": folder}):
+                cluster = distributed.LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    memory_limit=limit,
+                    host=LOOPBACK,
+                    protocol="tcp://",
+                    silence_logs=logging.CRITICAL,
+                    # The scheduler serves its state by HTTP, on loopback too; no pictures of it.
+                    dashboard_address=f"{LOOPBACK}:0",
+                    scheduler_kwargs={"dashboard": False},
+                )
         except RuntimeError as error:  # what Dask's nannies say when their workers did not start
             raise SoftunitError(
                 f"the workers did not start ({_line(error)}). {UNGUARDED}"

@@ -94,7 +94,7 @@ class Parts:
             return array.kept
         if len(array) != self.rows:
             raise InputError(f"an array has {len(array)} rows, but A has {self.rows}.")
-        if not any(array.strides):
+        if array.strides[0] == 0:  # one row seen as many
             return [Same(array[0], rows) for rows in self.lengths]
         return [array[rows] for rows in self.slices]
 

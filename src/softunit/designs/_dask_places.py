@@ -149,8 +149,29 @@ class Cluster(Place):
                 loads[min(found, key=lambda a: len(loads[a]) / threads[a])].append(number)
             else:
                 lost.append(Group((number,)))
+        self._share_out(loads, handles)
         held = [Group(tuple(numbers), threads[a]) for a, numbers in loads.items() if numbers]
         return held + lost
+
+    def _share_out(self, loads: dict[str, list[int]], handles: Sequence[Any]) -> None:
+        """Give a worker that has nothing, as one that came for a lost one, half of the fullest's.
+
+        Parameters
+        ----------
+        loads : dict of str to list of int
+            Partitions by worker; changed.
+        handles : sequence
+        """
+        for address in [a for a, numbers in loads.items() if not numbers]:
+            fullest = max(loads.values(), key=len)
+            half = len(fullest) // 2
+            if not half:
+                return
+            moved = fullest[-half:]
+            copied = self.client.futures_of([handles[i] for i in moved])
+            self.client.replicate(copied, workers=[address])
+            del fullest[-half:]
+            loads[address] = moved
 
     def _start(self, tasks: Sequence[Any]) -> list[Any]:
         if not tasks:

@@ -16,6 +16,8 @@ from softunit.designs.sources import Block
 from softunit.designs.sparse import SparseDesign
 from softunit.errors import InputError
 
+MANY = 1 << 24  # rows whose list is not made at once
+
 
 class Gathering:
     """A copy of some rows, in the order of an index, filled from blocks in the order of the rows.
@@ -81,7 +83,7 @@ class Gathering:
 
 
 def drawn(n: int, size: int, seed: int = 0) -> npt.NDArray[np.integer]:
-    """Return some rows of n in random order, without a list of all n.
+    """Return some rows of n in random order, without a list of all n where these are very many.
 
     Parameters
     ----------
@@ -91,10 +93,13 @@ def drawn(n: int, size: int, seed: int = 0) -> npt.NDArray[np.integer]:
     seed : int, default 0
     """
     rng = np.random.default_rng(seed)
+    if n <= MANY:
+        return rng.permutation(n)[:size].copy()  # a view would keep all n
     dtype = np.uint32 if n < 1 << 32 else np.int64  # half the memory, and half the sorting
     found = np.zeros(0, dtype=dtype)
     while len(found) < size:
         # So many draws leave a few more different ones than are wanted.
         draws = int(-1.002 * n * np.log1p(-size / n)) + 64
-        found = np.unique(rng.integers(n, size=draws, dtype=dtype))
+        rising = np.sort(rng.integers(n, size=draws, dtype=dtype))
+        found = rising[np.append(True, rising[1:] != rising[:-1])]  # unique, which hashes, is slow
     return rng.permutation(found)[:size].copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Generator
 from queue import SimpleQueue
@@ -63,6 +64,7 @@ def read_ahead(items: Generator[Item, None, None], depth: int = 2) -> Generator[
     finally:
         stopped.set()
         room.release()
-        thread.join()
+        if not sys.is_finalizing():  # then threads no longer run, and would be waited for for ever
+            thread.join()
     if item is not None:
         raise item

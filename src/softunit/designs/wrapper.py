@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softunit.designs.base import Design, Home
+from softunit._typing import Matrix
+from softunit.curvature import Curvature, WeightedRows
+from softunit.designs.base import Design, Home, Terms
 
 
 class WrapperDesign(Design):
@@ -63,6 +65,17 @@ class WrapperDesign(Design):
         """Return an array of the rows where the wrapped design keeps it."""
         return self.inner.beside(array)
 
+    def gram(self, curvature: Curvature) -> Matrix:
+        """Return A' C A; where a pass is dear, in one."""
+        far = self.home in ("disk", "cluster")
+        if far and isinstance(curvature, WeightedRows) and curvature.centre is None:
+            return np.asarray(self.reduce(_gram_of_chunk, (curvature.weights,))[0])
+        return super().gram(curvature)
+
     def placed(self, array: Any) -> Any:
         """Return an array where the wrapped design makes its products."""
         return self.inner.placed(array)
+
+
+def _gram_of_chunk(chunk: Design, arrays: tuple[Any, ...]) -> Terms:
+    return (chunk.weighted_gram(arrays[0]),)

@@ -65,10 +65,12 @@ def _in_memory(estimator: Any, x: Any) -> Any:
         kind = f"a {type(x).__name__}" if isinstance(x, Design) else "a dask collection"
     else:
         return x
+    name = type(estimator).__name__
+    who = "This function" if name == "SoftmaxClassifier" else name  # softmax_path, say
     raise InputError(
-        f"{type(estimator).__name__} takes X from memory, as a NumPy array, sparse matrix or frame;"
-        f" got {kind}. SoftmaxClassifier fits it where it is; for {type(estimator).__name__} make"
-        " a NumPy array of the rows, or of a sample of them."
+        f"{who} takes X from memory, as a NumPy array, sparse matrix or frame; got {kind}."
+        " SoftmaxClassifier.fit takes it where it is; here give a NumPy array of the rows, or of a"
+        " sample of them."
     )
 
 

@@ -83,6 +83,8 @@ class HomePrediction(SoftmaxPrediction):
 
     def _lazily(self, x: Any, offset: Any, finish: Finish) -> Any:
         """Return a dask array that answers each partition of a dask array or frame."""
+        if x.ndim != 2:
+            raise InputError(f"X must have two axes, rows and columns; got {x.ndim}.")
         check_columns(self, int(x.shape[1]), names_of(None, x), reset=False)
         rows = x.to_dask_array() if hasattr(x, "to_dask_array") else x
         if offset is not None and np.isnan(rows.shape[0]):
@@ -173,7 +175,7 @@ def _by_blocks(x: Design, model: Model, offset: Any, finish: Finish) -> Array:
             f"the offset has shape {np.shape(offset)}, but X has {x.shape[0]} rows and"
             f" {len(intercept)} columns of scores."
         )
-    x.over_blocks(part)
+    x.over_blocks(part, _block_rows(x, model))
     return out
 
 
@@ -182,6 +184,11 @@ def _block_scores(block: Design, model: Model) -> Array:
     dense = coef.toarray() if sparse.issparse(coef) else coef
     scores = block.matvec(np.ascontiguousarray(dense.T, dtype=np.float64)) + intercept
     return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def _block_rows(x: Design, model: Model) -> int:
+    """Return how many rows to answer at once: their scores may be wider than they are."""
+    return max(64, int(x.block_entries / (x.row_entries + 3 * len(model[1]))))
 
 
 def _right(chunk: Design, arrays: tuple[Any, ...], *, model: Model, classes: Array) -> Terms:
@@ -196,7 +203,7 @@ def _right(chunk: Design, arrays: tuple[Any, ...], *, model: Model, classes: Arr
         own = np.asarray(weights[block[0]], dtype=np.float64)
         return float(own @ right), float(own.sum())
 
-    return chunk.over_blocks(part)
+    return chunk.over_blocks(part, _block_rows(chunk, model))
 
 
 def _block_answer(block: Any, *offset: Any, model: Model, finish: Finish) -> Array:

@@ -175,8 +175,11 @@ def _totals(codes: Array, weights: Vector | None, *, k: int) -> Terms:
 
 
 def _taken(codes: Array, weights: Vector | None, *, each: Vector) -> Vector:
-    out = np.asarray(each[codes], dtype=np.float64)
-    return out if weights is None else np.multiply(out, weights, out=out)
+    out = np.empty(len(codes))
+    for rows in blocks_of(len(codes)):  # small codes are widened to be indices
+        found = each[codes[rows]]
+        out[rows] = found if weights is None else found * weights[rows]
+    return out
 
 
 # Checks ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import sparse
 
+from softunit._array_api import to_numpy
 from softunit._typing import Array, Vector
 from softunit.certificate import Certificate
 from softunit.errors import InputError
@@ -95,7 +96,7 @@ def classifier_summary(
     pairs = confused_pairs(counts.confusion, classes, MOST_PAIRS)
     pair = len(classes) == 2
     about = f"probability of class {classes[1]}" if pair else "probability of the predicted class"
-    coef = np.atleast_2d(np.asarray(estimator.coef_))
+    coef = np.atleast_2d(to_numpy(estimator.coef_))
     if headings is None:
         headings = classes[-1:] if len(coef) == 1 else classes
     shown = shown_coefficients(estimator, X, labels, headings)
@@ -314,7 +315,7 @@ def shown_coefficients(
     InputError
         If there is not a name for each column.
     """
-    coef: Array = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
+    coef: Array = np.atleast_2d(to_numpy(estimator.coef_).astype(np.float64))
     names = labels.feature_names or getattr(estimator, "feature_names_in_", None)
     if names is None:
         names = [f"column {j}" for j in range(coef.shape[1])]

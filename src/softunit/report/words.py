@@ -16,7 +16,7 @@ from softunit.solution import Status
 # Control characters, halves of surrogate pairs, line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Marks that turn the direction of the text after them: they can make a name read as another.
-_TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 STYLES = {"proved": "green", "estimated": "yellow", "note": "dim"}
 """Colours of the marks in the terminal; a note claims nothing, so it has none."""

@@ -160,9 +160,12 @@ class BlockCoordinate(Solver[BlockState]):
         unit, d = type(problem.unit).__name__, problem.shape[0]
         if not problem.stores_scores:
             n, k = problem.design.shape[0], problem.columns
+            home = problem.design.home
+            away = f"they belong to rows that live on a {home}"
+            why = "are more than the memory rule allows" if home == "memory" else away
             raise NeedsError(
-                f"BlockCoordinate keeps the scores, and {n} x {k} of them are more than the memory"
-                " rule allows. SketchedNewton and LBFGS would do."
+                f"BlockCoordinate keeps the scores, and {n} x {k} of them {why}: SketchedNewton"
+                " and LBFGS would do."
             )
         if self.update == "tree" and not problem.unit.rowwise:
             raise NeedsError(

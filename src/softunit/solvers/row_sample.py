@@ -136,7 +136,8 @@ def _drawn(n: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.intege
     while len(found) < size:
         # So many draws leave a few more different ones than are wanted.
         draws = int(-1.002 * n * np.log1p(-size / n)) + 64
-        found = np.unique(rng.integers(n, size=draws))
+        ordered = np.sort(rng.integers(n, size=draws))  # np.unique takes many times as long
+        found = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     return rng.permutation(found)[:size].copy()
 
 

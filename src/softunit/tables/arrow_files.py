@@ -18,6 +18,10 @@ INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 """What pandas calls the row index when it writes one as a column."""
 
 
+MOST_TEXT = 1 << 30
+"""Bytes of a text column of a Parquet file above which it stays a dictionary."""
+
+
 def load_pyarrow(part: str = "reading tables") -> Any:
     """Return the module pyarrow, which `part` needs.
 
@@ -116,7 +120,41 @@ def read_parquet(path: Path) -> Table:
 
     # Not parquet.read_table: that would add columns from folder names such as "year=2020".
     with parquet.ParquetFile(str(path), page_checksum_verification=True) as file:
-        return _as_table(file.read(), path)
+        schema = file.schema_arrow
+    texts = [name for name, kind in zip(schema.names, schema.types, strict=True) if is_text(kind)]
+    with parquet.ParquetFile(
+        str(path), page_checksum_verification=True, read_dictionary=texts
+    ) as file:
+        return _as_table(_unpacked(file.read(), schema), path)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a pyarrow type is that of plain texts."""
+    types = load_pyarrow().types
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _unpacked(data: Any, schema: Any) -> Any:
+    """Return a table whose texts are plain, but for those that would take much memory then.
+
+    A text that many rows share stands in a Parquet file once: few bytes may claim very many.
+    """
+    for place, field in enumerate(schema):
+        column = data.column(place)
+        if is_text(field.type) and _text_bytes(column) <= MOST_TEXT:
+            data = data.set_column(place, field, column.cast(field.type))
+    return data
+
+
+def _text_bytes(column: Any) -> int:
+    """Return how many bytes the texts of a dictionary column take when they are plain."""
+    import pyarrow.compute as pc
+
+    total = 0
+    for chunk in column.chunks:
+        lengths = pc.binary_length(chunk.dictionary)
+        total += pc.sum(pc.take(lengths, chunk.indices).cast("int64")).as_py() or 0
+    return int(total)
 
 
 def read_arrow(path: Path) -> Table:

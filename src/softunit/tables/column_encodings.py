@@ -14,10 +14,10 @@ from softunit.errors import InputError
 from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.columns import (
     as_numbers,
-    as_text,
     missing_rows,
     refuse_infinite,
     refuse_missing,
+    text_codes,
 )
 from softunit.tables.names import listed, rows, show
 from softunit.tables.table import Table
@@ -91,23 +91,22 @@ class CategoricalColumn:
         import pyarrow.compute as pc
 
         pyarrow = load_pyarrow()
-        text = as_text(table.column(self.name, role="which the model needs"), self.name)
-        missing = missing_rows(text)
+        texts, held = text_codes(table.column(self.name, role="which the model needs"), self.name)
         if self.fill is None:
-            refuse_missing(missing, self.name, WISH)
-        else:
-            text = text.fill_null(self.fill)
-        found = pc.index_in(text, value_set=pyarrow.array(self.levels, pyarrow.string()))
-        codes = np.asarray(found.fill_null(-1).to_numpy())
+            refuse_missing(held < 0, self.name, WISH)
+        # The fill stands behind all texts: a missing value has the code -1.
+        texts = pyarrow.concat_arrays([texts, pyarrow.array([self.fill], pyarrow.string())])
+        found = pc.index_in(texts, value_set=pyarrow.array(self.levels, pyarrow.string()))
+        codes = np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False))[held]
         if unknown == "error":
-            self._refuse_unseen(text, codes < 0, table)
+            self._refuse_unseen(texts, held, codes < 0, table)
         return codes
 
-    def _refuse_unseen(self, text: Any, unseen: Array, table: Table) -> None:
+    def _refuse_unseen(self, texts: Any, held: Array, unseen: Array, table: Table) -> None:
         """Raise InputError with the levels, count and first row if any level was never seen."""
         if unseen.any():
             at = table.rows_of_file(unseen)
-            values = sorted(text.filter(load_pyarrow().array(unseen)).unique().to_pylist())
+            values = sorted({texts[int(code)].as_py() for code in np.unique(held[unseen])})
             found = rows(len(at), int(at[0]), "row")
             raise InputError(
                 f"Column {show(self.name)} holds {listed(values, 5)}, never seen when the model"

@@ -85,15 +85,55 @@ def decoded(column: Any) -> Any:
         return column
     if pyarrow.types.is_string_view(column.type.value_type):
         # pyarrow cannot gather views, which polars writes, so the dictionary is made plain first.
-        chunks = [
-            pyarrow.DictionaryArray.from_arrays(
-                chunk.indices, chunk.dictionary.cast(pyarrow.string())
-            )
-            for chunk in column.chunks
-        ]
-        plain = pyarrow.dictionary(column.type.index_type, pyarrow.string())
-        column = pyarrow.chunked_array(chunks, type=plain)
+        column = _of_texts(column)
     return column.cast(column.type.value_type)
+
+
+def _of_texts(column: Any) -> Any:
+    """Return a dictionary column whose dictionary holds plain texts."""
+    pyarrow = load_pyarrow()
+    chunks = [
+        pyarrow.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pyarrow.string()))
+        for chunk in column.chunks
+    ]
+    plain = pyarrow.dictionary(column.type.index_type, pyarrow.string())
+    return pyarrow.chunked_array(chunks, type=plain)
+
+
+def text_codes(column: Any, name: str) -> tuple[Any, Array]:
+    """Return the texts of a column and which of them each row holds.
+
+    A dictionary is not resolved: a text that many rows share is in memory once.
+
+    Parameters
+    ----------
+    column : pyarrow ChunkedArray or ndarray
+    name : str
+
+    Returns
+    -------
+    pyarrow.StringArray, and ndarray of int, shape (n,)
+        The same text may occur twice; -1 stands for a missing value.
+
+    Raises
+    ------
+    InputError
+        If its type has no text form.
+    """
+    pyarrow = load_pyarrow()
+    if not isinstance(column, np.ndarray) and pyarrow.types.is_dictionary(column.type):
+        column_kind(column, name)
+        column = _of_texts(column).unify_dictionaries()
+    else:
+        column = as_text(column, name).dictionary_encode()
+    whole = column.combine_chunks()
+    if isinstance(whole, pyarrow.ChunkedArray):  # as older versions do
+        whole = whole.chunk(0)
+    codes = np.array(whole.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    missing = np.asarray(whole.dictionary.is_null().to_numpy(zero_copy_only=False), dtype=bool)
+    if missing.any():
+        codes[(codes >= 0) & np.append(missing, False)[codes]] = -1
+    return whole.dictionary, codes
 
 
 def as_numbers(column: Any, name: str) -> Vector:

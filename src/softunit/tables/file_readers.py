@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from softunit.errors import FileError
-from softunit.tables.arrow_files import INDEX_COLUMN, check_delimiter, check_text, load_pyarrow
+from softunit.tables.arrow_files import (
+    INDEX_COLUMN,
+    check_delimiter,
+    check_text,
+    is_text,
+    load_pyarrow,
+)
 from softunit.tables.column_types import ColumnTypeError, wider_type
 from softunit.tables.data_files import DataFile
 from softunit.tables.names import cut
@@ -84,7 +90,7 @@ def read_batches(
         If a cell of a CSV file is not of the type of its column.
     """
     if file.kind == "parquet":
-        with opened(file) as source:
+        with opened(file, types) as source:
             for group in groups:
                 # One by one: a batch holds rows of one group, however many are read.
                 yield from source.iter_batches(
@@ -174,6 +180,8 @@ def opened(file: DataFile, types: Mapping[str, Any] | None = None) -> Iterator[A
                 parquet.ParquetFile(
                     source,
                     page_checksum_verification=True,
+                    # A text that many rows share then takes memory once, not once for each.
+                    read_dictionary=_texts(types),
                     pre_buffer=False,
                     buffer_size=_BUFFER,
                 )
@@ -188,6 +196,10 @@ def opened(file: DataFile, types: Mapping[str, Any] | None = None) -> Iterator[A
             )
         start = pyarrow.ipc.open_file if magic == b"ARROW1" else pyarrow.ipc.open_stream
         yield stack.enter_context(start(source))
+
+
+def _texts(types: Mapping[str, Any] | None) -> list[str]:
+    return [name for name, kind in (types or {}).items() if is_text(kind)]
 
 
 def _csv_reader(file: DataFile, types: Mapping[str, Any]) -> Any:

@@ -10,8 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 from softunit.errors import FileError, SoftunitError
-from softunit.tables.arrow_files import load_pyarrow
+from softunit.tables.arrow_files import is_text, load_pyarrow
 from softunit.tables.column_types import ColumnTypeError, common_types, key_columns
+from softunit.tables.columns import decoded
 from softunit.tables.data_files import DataFile, find_files, titled
 from softunit.tables.file_readers import LAZY, read_batches, read_head
 from softunit.tables.names import cut, listed, show
@@ -250,7 +251,7 @@ class Dataset:
         while True:
             try:
                 for piece in dataset.pieces():
-                    parts.append(piece.table.arrow)
+                    parts.append(_plain(piece.table.arrow, dataset.types))
                     lengths[piece.file] += piece.table.n_rows
                 break
             except ColumnTypeError as found:
@@ -272,7 +273,7 @@ def _as_table(batch: Any, own: Mapping[str, Any], wanted: Mapping[str, Any], key
     for name, kind in wanted.items():
         if name in own:
             column = batch.column(name)
-            if column.type != kind:
+            if column.type != kind and not _packed(column.type, kind):
                 column = column.cast(kind)
         else:
             value = None if keys[name] == "__HIVE_DEFAULT_PARTITION__" else keys[name]
@@ -280,6 +281,20 @@ def _as_table(batch: Any, own: Mapping[str, Any], wanted: Mapping[str, Any], key
             column = pyarrow.repeat(scalar, batch.num_rows)
         columns.append(column)
     return pyarrow.Table.from_arrays(columns, names=list(wanted))
+
+
+def _packed(found: Any, wanted: Any) -> bool:
+    """Whether a column holds the texts that are wanted as a dictionary."""
+    return bool(load_pyarrow().types.is_dictionary(found) and is_text(wanted))
+
+
+def _plain(table: Any, types: Mapping[str, Any]) -> Any:
+    """Return a table whose columns are of these types, dictionaries resolved where asked."""
+    columns = [
+        decoded(column).cast(kind) if _packed(column.type, kind) else column
+        for column, kind in zip(table.columns, types.values(), strict=True)
+    ]
+    return load_pyarrow().Table.from_arrays(columns, names=list(types))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 from softunit._typing import Array, Vector
 from softunit.errors import InputError
 from softunit.tables.column_encodings import CategoricalColumn, NumericColumn
-from softunit.tables.columns import as_numbers, as_text, missing_rows
+from softunit.tables.columns import as_numbers, missing_rows, text_codes
 from softunit.tables.dirty_numbers import dirty_levels
 from softunit.tables.fills import Fill
 from softunit.tables.fitting import MAX_LEVELS, MISSING_WISH, check_level_counts
@@ -133,21 +133,18 @@ class TextTally:
         InputError
             As soon as there are more levels than a model may have.
         """
-        text = as_text(table.column(self.name), self.name)
-        self._n += len(text)
-        self._missing.add(missing_rows(text), start)
-        encoded = text.combine_chunks().dictionary_encode()
-        codes = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False))
-        counts = np.bincount(codes + 1, minlength=len(encoded.dictionary) + 1)[1:].tolist()
-        for code, (level, count) in enumerate(
-            zip(encoded.dictionary.to_pylist(), counts, strict=True)
-        ):
+        texts, codes = text_codes(table.column(self.name), self.name)
+        self._n += len(codes)
+        self._missing.add(codes < 0, start)
+        counts = np.bincount(codes + 1, minlength=len(texts) + 1)[1:]
+        for code in np.flatnonzero(counts).tolist():
+            level, count = texts[code].as_py(), int(counts[code])
             if level in self._levels:
                 self._levels[level][0] += count
-            elif count:
-                self._levels[level] = [count, start + int(np.argmax(codes == code))]
-                if len(self._levels) > MAX_LEVELS:
-                    self._refuse_levels()
+                continue
+            self._levels[level] = [count, start + int(np.argmax(codes == code))]
+            if len(self._levels) > MAX_LEVELS:
+                self._refuse_levels()
 
     def _refuse_levels(self) -> None:
         """Refuse a column of too many levels, before all rows have been read."""
