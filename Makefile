@@ -12,7 +12,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs format clean
+.PHONY: help demo test check bench gpu fuzz docs format clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,10 @@ check: $(VENV)/.dev ## Format, lint, types, import contract, documentation
 
 bench: $(VENV)/.bench ## Time softunit and its peers side by side
 	$(VENV)/bin/softunit bench $(or $(ARGS),--suite full)
+
+gpu: $(VENV)/.gpu ## Run GPU tests and benchmark; say so where there is none
+	$(PY) -m pytest tests/gpu -n 0 -rs
+	$(PY) -m benchmarks.gpu $(or $(ARGS),--json gpu.json)
 
 docs: $(VENV)/.dev ## Serve the documentation on this machine
 	$(PY) -m mkdocs serve
@@ -60,6 +64,10 @@ $(VENV)/.made:
 $(VENV)/.bench: pyproject.toml $(VENV)/.made
 	$(PIP) install --quiet --editable '.[bench]'
 	@touch $@
+
+$(VENV)/.gpu: pyproject.toml $(VENV)/.made
+	$(PIP) install --quiet --editable '.[dev,nn]'
+	@touch $@ $(VENV)/.dev $(VENV)/.cli
 
 # Stamps: installed again only when pyproject.toml changes. The source is used where it lies.
 $(VENV)/.cli: pyproject.toml $(VENV)/.made
