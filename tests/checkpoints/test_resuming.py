@@ -12,6 +12,7 @@ import pytest
 
 import softunit as su
 from softunit.checkpoints import Checkpoint, opened
+from softunit.checkpoints import checkpoint as module
 from softunit.checkpoints.files import read_file
 from softunit.errors import FileError, NeedsError
 from softunit.estimators._choice_start import SampledHessian
@@ -306,6 +307,24 @@ def test_an_interrupt_leaves_the_last_iteration(kind, tmp_path, rng):
     assert not tree["finished"]
     assert tree["parts"][0]["history"][-1][0] == 5
     assert same_run(whole, run(checkpoint=path, resume=True))
+
+
+def test_an_interrupted_writing_is_made_up_for(monkeypatch, tmp_path, rng):
+    problem, path = multinomial_problem(rng), tmp_path / "run.ckpt"
+    whole = su.minimize(problem, solver="lbfgs")
+    write, calls = module.write_file, []
+
+    def pressed(path, tree):
+        calls.append(path)
+        if len(calls) == 4:
+            raise KeyboardInterrupt("pressed")
+        write(path, tree)
+
+    monkeypatch.setattr(module, "write_file", pressed)
+    with pytest.raises(KeyboardInterrupt, match="pressed"):
+        su.minimize(problem, solver="lbfgs", checkpoint=path, every=0)
+    assert read_file(path)["parts"][0]["history"][-1][0] == 3
+    assert same_run(whole, su.minimize(problem, solver="lbfgs", checkpoint=path, resume=True))
 
 
 def test_a_fault_in_a_step_leaves_the_iteration_before(monkeypatch, tmp_path, rng):

@@ -22,7 +22,7 @@ def told(tmp_path_factory):
     pytest.importorskip("distributed")
     folder = str(tmp_path_factory.mktemp("workers"))
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.faults.cluster", folder],
+        [sys.executable, str(ROOT / "tests" / "faults" / "cluster.py"), folder],
         capture_output=True, text=True, cwd=ROOT, timeout=SLOWEST, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
     )  # fmt: skip

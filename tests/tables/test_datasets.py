@@ -9,8 +9,15 @@ from pyarrow import parquet
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file
 
-from softunit.errors import FileError
-from softunit.tables import read_table, read_tables, write_table
+from softunit.errors import FileError, InputError
+from softunit.tables import (
+    CategoricalColumn,
+    Encoding,
+    Table,
+    read_table,
+    read_tables,
+    write_table,
+)
 from softunit.tables.block_writing import check_block_path, write_blocks
 from softunit.tables.columns import text_codes
 from softunit.tables.data_files import find_files, shortened, titled
@@ -276,3 +283,19 @@ def test_a_text_that_all_rows_share_is_in_memory_once(kind, tmp_path, monkeypatc
     assert whole.column("t").null_count == 1
     monkeypatch.setattr("softunit.tables.arrow_files.MOST_TEXT", 1 << 40)
     assert read_table(tmp_path / "0.parquet").column("t").type == kind
+
+
+def test_dictionaries_of_any_index_are_encoded_alike():
+    texts = ["b", None, "a", "b", "c"]
+    plain = Table(("t",), 5, arrow=pa.table({"t": pa.array(texts)}))
+    encoding = Encoding((CategoricalColumn("t", ("a", "b"), fill="a"),), unknown="other")
+    expected = [[0, 1], [1, 0], [1, 0], [0, 1], [0, 0]]
+    assert encoding.apply(plain).tolist() == expected
+    for index in (pa.int8(), pa.uint32(), pa.int64()):
+        codes = pa.array([1, 3, 0, 1, 2], index)
+        # A missing value may also stand in the dictionary, and a text stand there twice.
+        held = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b", "c", None, "b"]))
+        table = Table(("t",), 5, arrow=pa.table({"t": held}))
+        assert encoding.apply(table).tolist() == expected
+        with pytest.raises(InputError, match=r"'t' holds 'c', never seen .* \(1 row, in data"):
+            Encoding(encoding.columns).apply(table)

@@ -15,6 +15,7 @@ from scipy import sparse
 from softunit._checks import check_finite_columns
 from softunit._threads import NAME, blocks_on_threads
 from softunit._typing import Array
+from softunit.designs._dask_heap import freed_blocks_kept
 from softunit.designs.base import Design, Terms
 from softunit.designs.dense import DenseDesign
 from softunit.designs.sparse import SparseDesign
@@ -209,7 +210,8 @@ def reduced(
     nodes: Nodes = {}
     workers = min(group.threads, len(items))
     # By their name these threads are known as some among which blocks have been shared already.
-    with blocks_on_threads(), ThreadPoolExecutor(workers, thread_name_prefix=NAME) as pool:
+    threads = ThreadPoolExecutor(workers, thread_name_prefix=NAME)
+    with freed_blocks_kept(), blocks_on_threads(), threads as pool:
         made = pool.map(partial(called, function), items)
         for number, terms in zip(group.numbers, made, strict=True):
             nodes = merged([nodes, {(0, number): terms}], count, folds)

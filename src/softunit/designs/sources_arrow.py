@@ -13,6 +13,7 @@ from softunit.designs.sources_files import DataFile, load_pyarrow, reading
 from softunit.errors import FileError
 
 BUFFER = 1 << 16  # bytes read ahead of the pages of each column
+TEXT = 16.0  # bytes that a text is taken for
 PAGE = 1 << 20  # bytes of a page, as writers make them
 
 
@@ -27,24 +28,33 @@ class TableFile(ABC):
     ----------
     file : DataFile
     schema : pyarrow.Schema
+    names : list of str
+        Of all its columns.
     groups : list of int
         Rows of each group, the least that can be read on its own.
     """
 
     def __init__(self, file: DataFile) -> None:
         self.file = file
-        self.schema: Any = None
         self.groups: list[int] = []
         with reading(file):
-            self._look()
+            self.schema: Any = self._look()
+            self.names = list(self.schema.names)
+        if min(self.groups, default=0) < 0:
+            raise FileError(f"{file} promises {min(self.groups)} rows: it is damaged.")
 
     @abstractmethod
-    def _look(self) -> None:
-        """Set schema and groups from what the file says of itself."""
+    def _look(self) -> Any:
+        """Return the schema and set the groups, by what the file says of itself."""
 
-    @abstractmethod
-    def row_bytes(self, names: Sequence[str]) -> float:
-        """Return bytes in the file of some columns of a row, on average."""
+    def stored_bytes(self, names: Sequence[str]) -> float:
+        """Return about what some columns take of the file, by the widths of their types.
+
+        What a Parquet file itself says of its columns is not asked for: where it is damaged,
+        pyarrow ends the process.
+        """
+        widths = {field.name: _width(field.type) for field in self.schema}
+        return self.file.size * sum(widths[name] for name in names) / max(1.0, sum(widths.values()))
 
     @abstractmethod
     def held_bytes(self, names: Sequence[str]) -> int:
@@ -66,27 +76,22 @@ class TableFile(ABC):
 class ParquetTable(TableFile):
     """A Parquet file; its groups are row groups."""
 
-    def _look(self) -> None:
+    def _look(self) -> Any:
         load_pyarrow()
         from pyarrow import parquet
 
         with self.file.open() as stream, parquet.ParquetFile(stream) as opened:
             facts = opened.metadata
-            self.schema = opened.schema_arrow
             self.groups = [facts.row_group(g).num_rows for g in range(facts.num_row_groups)]
-            if min(self.groups, default=0) < 0 or sum(self.groups) != facts.num_rows:
+            if sum(self.groups) != facts.num_rows:
                 raise FileError(f"{self.file} counts its rows in two ways: it is damaged.")
-            self._columns = _first_group(facts)
-
-    def row_bytes(self, names: Sequence[str]) -> float:
-        """Return what columns of the first row group take for each row."""
-        rows = next((rows for rows in self.groups if rows), 1)
-        return sum(self._columns.get(name, (0, 0))[0] for name in names) / rows
+            return opened.schema_arrow
 
     def held_bytes(self, names: Sequence[str]) -> int:
         """Return two pages, packed and unpacked, and a buffer for each column."""
-        sizes = (min(PAGE, self._columns.get(name, (0, PAGE))[1]) for name in names)
-        return sum(2 * size + BUFFER for size in sizes)
+        rows = max(self.groups, default=0)
+        widths = (_width(self.schema.field(name).type) for name in names)
+        return sum(int(2 * min(PAGE, rows * width)) + BUFFER for width in widths)
 
     def opened(self, *, verify: bool, texts: Sequence[str] = ()) -> ParquetReader:
         """Open the file."""
@@ -136,23 +141,10 @@ class ParquetReader:
         self._stream.close()
 
 
-def _first_group(facts: Any) -> dict[str, tuple[int, int]]:
-    """Return packed and unpacked bytes of each column in the first row group with rows."""
-    for g in range(facts.num_row_groups):
-        group = facts.row_group(g)
-        if group.num_rows:
-            columns = [group.column(j) for j in range(group.num_columns)]
-            return {
-                c.path_in_schema: (c.total_compressed_size, c.total_uncompressed_size)
-                for c in columns
-            }
-    return {}
-
-
 class ArrowTable(TableFile):
     """An Arrow or Feather file, or an Arrow stream; it is one group."""
 
-    def _look(self) -> None:
+    def _look(self) -> Any:
         pyarrow = load_pyarrow()
         with self.file.open() as stream:
             head = bytes(stream.read(6))
@@ -165,8 +157,8 @@ class ArrowTable(TableFile):
             pyarrow.ipc.open_file if head.startswith(b"ARROW1") else pyarrow.ipc.open_stream
         )
         with self._stream() as stream, self._open(stream) as reader:
-            self.schema = reader.schema
             self.groups = [self._count(reader)]
+            return reader.schema
 
     def _count(self, reader: Any) -> int:
         if self._open is not load_pyarrow().ipc.open_file:
@@ -182,11 +174,6 @@ class ArrowTable(TableFile):
             return load_pyarrow().OSFile(self.file.path)
         return self.file.open()
 
-    def row_bytes(self, names: Sequence[str]) -> float:
-        """Return the columns' share of the file for each row."""
-        share = len(names) / max(1, len(self.schema.names))
-        return share * self.file.size / max(1, self.groups[0])
-
     def held_bytes(self, names: Sequence[str]) -> int:
         """Return nothing: what it holds is what it yields."""
         return 0
@@ -197,7 +184,7 @@ class ArrowTable(TableFile):
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of some columns; only their buffers are read."""
-        fields = [self.schema.names.index(name) for name in names]
+        fields = [self.names.index(name) for name in names]
         options = load_pyarrow().ipc.IpcReadOptions(included_fields=fields)
         with (
             reading(self.file),
@@ -230,6 +217,14 @@ class ArrowReader:
         """Do nothing: a file is closed when its last batch has been read."""
 
 
+def _width(kind: Any) -> float:
+    """Return the bytes of an entry of an Arrow type; some, where it has no fixed width."""
+    try:
+        return float(kind.bit_width) / 8
+    except ValueError:
+        return TEXT
+
+
 def is_number(kind: Any) -> bool:
     """Whether an Arrow type is of real numbers or of booleans."""
     types = load_pyarrow().types
@@ -253,4 +248,5 @@ def put_numbers(column: Any, out: Array) -> None:
         column = column.cast(pyarrow.float64())
     elif column.null_count and pyarrow.types.is_boolean(kind):
         column = column.cast(pyarrow.uint8())
-    out[:] = column.to_numpy(zero_copy_only=False)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is named later
+        out[:] = column.to_numpy(zero_copy_only=False)

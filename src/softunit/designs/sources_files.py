@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,18 @@ MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow", b
 """What a file of another name holds, by its first bytes."""
 
 WILD = re.compile(r"[*?\[]")
+DAMAGED = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    SyntaxError,  # this and the last out of NumPy, which reads headers as Python literals
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+)
+"""What readers raise about bytes that they cannot make sense of."""
+
 ZARR = (".zarray", "zarr.json")  # one of which a folder that is an array holds
 
 
@@ -114,14 +127,22 @@ def reading(file: object) -> Iterator[None]:
     """Turn what readers raise about a file into a `FileError` that names it."""
     try:
         yield
-    except (MemoryError, InputError):
+    except InputError:
         raise
-    except (OSError, ValueError, EOFError, NotImplementedError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    except MemoryError as error:
         raise FileError(
-            f"{file} cannot be read: {first.rstrip('.')}. It may be damaged, or was cut off or"
+            f"{file} asks for more memory than there is ({_first_line(error)}): it may be damaged;"
+            " if it is not, allow the process more memory, or give a smaller `memory`."
+        ) from error
+    except DAMAGED as error:
+        raise FileError(
+            f"{file} cannot be read: {_first_line(error)}. It may be damaged, or was cut off or"
             " replaced while it was read."
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
 
 
 def load_pyarrow() -> Any:

@@ -70,7 +70,7 @@ class TableSource(BlockSource):
         if not n:
             raise FileError(f"{what} holds no rows: a fit needs at least one.")
         keys = _keys(self.files)
-        own = [name for name in self.files[0].schema.names if not name.startswith(INDEX)]
+        own = [name for name in self.files[0].names if not name.startswith(INDEX)]
         every = [*own, *(name for name in keys if name not in own)]
         self.names = tuple(every[j] for j in chosen(columns, every, what))
         self._keys = {name: keys[name] for name in self.names if name not in own}
@@ -104,8 +104,7 @@ class TableSource(BlockSource):
     @property
     def stored_bytes(self) -> int:
         """Bytes in the files of the columns used."""
-        sizes = (table.row_bytes(self._own) * sum(table.groups) for table in self.files)
-        return int(sum(sizes))
+        return int(sum(table.stored_bytes(self._own) for table in self.files))
 
     def describe(self, row: int) -> str:
         """Return the row's number in its file."""
@@ -124,21 +123,21 @@ class TableSource(BlockSource):
 
     def read_column(self, name: str) -> Array:
         """Return one column of the files, used or not, in the order of the rows, (n,)."""
-        schema = self.files[0].schema
+        own = self.files[0].names
         keys = _keys(self.files)
-        if name not in schema.names and name not in keys:
-            every = [*schema.names, *keys]
+        if name not in own and name not in keys:
+            every = [*own, *keys]
             raise InputError(f"{self} has no column {name!r}.{near_names(name, every)}")
         self.check_unchanged()
         texts = []
-        if name in schema.names and not is_number(_checked_type(self.files, name)):
+        if name in own and not is_number(_checked_type(self.files, name)):
             texts.append(name)
         rows = self.budget.chunk_rows(64)
 
         def pieces() -> Iterator[Any]:
             with _Opened(self.files, texts) as opened:
                 for number, table in enumerate(self.files):
-                    if name not in schema.names:
+                    if name not in own:
                         yield number, np.full(sum(table.groups), keys[name][number])
                         continue
                     reader = opened.reader(number, verify=True)
@@ -262,8 +261,8 @@ def _checked_type(files: Sequence[TableFile], name: str) -> Any:
     """Return the type of a column, the same in all files."""
     first = files[0]
     for table in files:
-        if table.schema.names.count(name) != 1:
-            fault = "lacks" if name not in table.schema.names else "has more than once"
+        if table.names.count(name) != 1:
+            fault = "lacks" if name not in table.names else "has more than once"
             raise FileError(
                 f"{table.file} {fault} the column {name!r}, which {first.file} has: all files need"
                 " the same columns."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from softunit._row_array import count_nonzero
 from softunit._threads import linear_algebra_on_threads
 from softunit._typing import Array, Matrix
-from softunit.designs.base import BLOCK_ENTRIES
+from softunit.designs.base import BLOCK_ENTRIES, WIDE
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solvers.class_grams import has_small_blocks, inverse_of_blocks
@@ -124,7 +125,8 @@ class Plan:
         heaviest = sample.heaviest
         entries = whole.design.block_entries if whole.design.home == "device" else BLOCK_ENTRIES
         size = max(64, entries // (2 * d))
-        with linear_algebra_on_threads():
+        # Short blocks have no work for threads of linear algebra, which then spin.
+        with linear_algebra_on_threads() if d > WIDE else nullcontext():
             for start in range(0, len(sample.index), size):
                 rows, weights = sample.piece(slice(start, start + size))
                 held = start + len(rows) <= len(sample)

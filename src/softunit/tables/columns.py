@@ -129,7 +129,8 @@ def text_codes(column: Any, name: str) -> tuple[Any, Array]:
     whole = column.combine_chunks()
     if isinstance(whole, pyarrow.ChunkedArray):  # as older versions do
         whole = whole.chunk(0)
-    codes = np.array(whole.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    held = whole.indices.cast(pyarrow.int64()).fill_null(-1)  # the file's may be unsigned
+    codes = np.array(held.to_numpy(zero_copy_only=False))
     missing = np.asarray(whole.dictionary.is_null().to_numpy(zero_copy_only=False), dtype=bool)
     if missing.any():
         codes[(codes >= 0) & np.append(missing, False)[codes]] = -1
