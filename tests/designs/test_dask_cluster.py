@@ -95,6 +95,14 @@ def test_sums_are_those_of_one_process_to_the_last_bit(client, table):
     np.testing.assert_array_equal(found.gradient, same.gradient)
 
 
+def test_to_many_workers_coefficients_go_under_one_key(client, table, monkeypatch):
+    design = DaskDesign.from_blocks(LOADERS, client=client)
+    few = design.rmatvec(table[0])
+    monkeypatch.setattr(_dask_places, "FEW", 0)
+    np.testing.assert_array_equal(design.rmatvec(table[0]), few)
+    np.testing.assert_allclose(few, table[0].T @ table[0], rtol=1e-10, atol=1e-9)
+
+
 def test_what_is_kept_does_not_grow(client, table):
     design = DaskDesign.from_blocks(LOADERS, client=client)
     problem = problem_of(design, table[1])

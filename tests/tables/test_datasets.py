@@ -299,3 +299,11 @@ def test_dictionaries_of_any_index_are_encoded_alike():
         assert encoding.apply(table).tolist() == expected
         with pytest.raises(InputError, match=r"'t' holds 'c', never seen .* \(1 row, in data"):
             Encoding(encoding.columns).apply(table)
+
+
+def test_rows_that_a_parquet_file_only_claims_are_refused(tmp_path, monkeypatch):
+    parquet.write_table(pa.table({"x": np.zeros(10**6)}), tmp_path / "0.parquet")
+    monkeypatch.setattr("softunit.tables.array_files.free_memory", lambda: 1_000_000)
+    for read in (read_table, lambda path: read_tables([str(path.parent)])):
+        with pytest.raises(FileError, match=r"would take 8,000,000 bytes of memory, and 1,000,000"):
+            read(tmp_path / "0.parquet")

@@ -16,6 +16,7 @@ RETRIES = 2  # of a read that failed, as from a busy file server
 POLL = 5.0  # seconds after which a wait looks whether there are workers still
 PATIENCE = 60.0  # seconds that a wait bears without any
 ARITY = 8  # results of workers that one task puts together
+FEW = 8  # workers that each get the function with their task
 GRAPH_LIMIT = "1PB"  # Dask warns of large graphs, which hold ours: coefficients, labels
 
 Items = Sequence[tuple[Any, ...]]
@@ -118,8 +119,7 @@ class Cluster(Place):
         count = len(items)
         with _told(self._address):
             groups = self._groups([item[0] for item in items])
-        few = len(groups) <= ARITY
-        sent = function if few else delayed(function, pure=False, traverse=False)
+        sent = function if len(groups) <= FEW else delayed(function, pure=False, traverse=False)
         several = [
             delayed(reduced, pure=False)(
                 sent, group, [items[i] for i in group.numbers], count, folds

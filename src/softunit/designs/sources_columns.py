@@ -12,7 +12,7 @@ from softunit._free_memory import free_memory
 from softunit._typing import Array
 from softunit.designs._memory import shown
 from softunit.designs.sources_arrow import TableFile, is_number, number_dtype
-from softunit.designs.sources_files import load_pyarrow
+from softunit.designs.sources_files import load_pyarrow, reading
 from softunit.errors import FileError, InputError
 
 
@@ -57,7 +57,10 @@ def gathered_column(
                     f"column {name!r} has no value in row {at - offsets[number]} of"
                     f" {files[number].file} (row {at} of all): fill or drop such rows."
                 )
-            values = _values(piece, name, texts)
+            with reading(files[number].file):
+                # Codes come from the file: wrong ones would find another text, or none.
+                piece.validate(full=True)
+                values = _values(piece, name, texts)
         if out is None:
             out = _room(int(offsets[-1]), values.dtype, name)
         if row + len(values) > len(out):

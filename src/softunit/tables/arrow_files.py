@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from softunit.errors import FileError, MissingExtraError
+from softunit.tables.array_files import check_fits
 from softunit.tables.names import cut, show
 from softunit.tables.table import Table
 
@@ -121,6 +122,8 @@ def read_parquet(path: Path) -> Table:
     # Not parquet.read_table: that would add columns from folder names such as "year=2020".
     with parquet.ParquetFile(str(path), page_checksum_verification=True) as file:
         schema = file.schema_arrow
+        # Few bytes may claim very many rows: a number that all share is stored once.
+        check_fits(path, 8 * file.metadata.num_rows * len(schema.names))
     texts = [name for name, kind in zip(schema.names, schema.types, strict=True) if is_text(kind)]
     with parquet.ParquetFile(
         str(path), page_checksum_verification=True, read_dictionary=texts

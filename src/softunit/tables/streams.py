@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from softunit.errors import FileError, SoftunitError
+from softunit.tables.array_files import check_fits
 from softunit.tables.arrow_files import is_text, load_pyarrow
 from softunit.tables.column_types import ColumnTypeError, common_types, key_columns
 from softunit.tables.columns import decoded
@@ -247,6 +248,8 @@ class Dataset:
     def table(self) -> Table:
         """Return all rows as one table, its columns of the types that all files agree on."""
         pyarrow = load_pyarrow()
+        claimed = sum(sum(groups) for groups in self.groups if groups is not None)
+        check_fits(self.source, 8 * claimed * len(self.types))
         dataset, parts, lengths = self, [], [0] * len(self.files)
         while True:
             try:
