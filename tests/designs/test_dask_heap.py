@@ -10,12 +10,14 @@ import sys
 
 import pytest
 
+from softunit.designs import _dask_heap
 from softunit.designs._dask_heap import TOLD, freed_blocks_kept
 
 PROGRAM = """
-import json, resource
+import json, resource, runpy, sys
 import numpy as np
-from softunit.designs._dask_heap import freed_blocks_kept
+
+freed_blocks_kept = runpy.run_path(sys.argv[1])["freed_blocks_kept"]
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -35,7 +37,7 @@ print(json.dumps([first, inside, faults()]))
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
 def test_a_worker_does_not_map_each_block_anew():
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", PROGRAM, _dask_heap.__file__],
         env=os.environ | {TOLD: "65536"},
         capture_output=True,
         text=True,

@@ -166,7 +166,7 @@ def mapped(function: Callable[..., Array], *parts: Array | Same) -> Array:
     made: Array = np.asarray(function(*map(_whole, parts)))
     rows = len(_whole(parts[0]))
     if len(made) != rows:
-        raise InputError(f"{function!r} made {len(made)} rows of {rows}.")
+        raise InputError(f"a mapped function made {len(made)} rows of {rows}.")
     return made
 
 

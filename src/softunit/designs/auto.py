@@ -10,6 +10,7 @@ from scipy import sparse
 from softunit._array_api import check_finite, is_elsewhere, seen_by_numpy, to_numpy
 from softunit._checks import check_finite_columns
 from softunit.designs.base import Design
+from softunit.designs.dask import DaskDesign, is_dask
 from softunit.designs.dense import DenseDesign
 from softunit.designs.scaled import ScaledDesign
 from softunit.designs.sparse import SparseDesign
@@ -22,9 +23,10 @@ def as_design(a: Any, *, intercept: bool = False) -> Design:
 
     Parameters
     ----------
-    a : array_like, tensor, scipy sparse, pandas or polars frame of shape (n, d), or Design
+    a : array_like, tensor, scipy sparse, dask array, frame of shape (n, d), or Design
         Contiguous floating-point arrays are not copied, and nor are tensors: one in the memory of
         this machine becomes a `DenseDesign`, one on a device stays there in a `TensorDesign`.
+        Frames are those of pandas, polars or dask; Dask's stay with its workers (`DaskDesign`).
     intercept : bool, default False
         Whether to append a column of ones; the columns are then centred inside, which changes
         no score and makes solvers faster.
@@ -46,6 +48,8 @@ def as_design(a: Any, *, intercept: bool = False) -> Design:
 
 
 def _wrap(a: Any) -> Design:
+    if is_dask(a):
+        return DaskDesign(a)
     if sparse.issparse(a):
         check_finite_columns(a)
         return SparseDesign(a)

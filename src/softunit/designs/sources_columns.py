@@ -46,11 +46,15 @@ def gathered_column(
         If a value is missing, or is neither a number nor a text.
     """
     out: Array | None = None
-    texts: dict[str, str] = {}
+    texts: dict[str, int] = {}  # and their codes, of which the column is made until it is whole
     row = 0
     for number, piece in pieces:
         values = piece
-        if not isinstance(piece, np.ndarray):
+        if isinstance(piece, np.ndarray):
+            if piece.dtype == object:  # one text, many times
+                code = texts.setdefault(str(piece[0]), len(texts)) if len(piece) else 0
+                values = np.broadcast_to(np.int32(code), piece.shape)
+        else:
             if piece.null_count:
                 at = row + int(np.flatnonzero(piece.is_null().to_numpy(zero_copy_only=False))[0])
                 raise InputError(
@@ -72,7 +76,7 @@ def gathered_column(
             f"column {name!r} ends after {row} of {int(offsets[-1])} rows: a file is damaged, or"
             " was cut off."
         )
-    return out
+    return np.array(list(texts), dtype=object)[out] if texts else out
 
 
 def _room(n: int, dtype: np.dtype[Any], name: str) -> Array:
@@ -86,8 +90,8 @@ def _room(n: int, dtype: np.dtype[Any], name: str) -> Array:
     return np.empty(n, dtype=dtype)
 
 
-def _values(piece: Any, name: str, texts: dict[str, str]) -> Array:
-    """Return an Arrow array without missing values as NumPy; equal texts are one object."""
+def _values(piece: Any, name: str, texts: dict[str, int]) -> Array:
+    """Return an Arrow array without missing values as numbers, or as codes of texts."""
     pyarrow = load_pyarrow()
     types, kind = pyarrow.types, piece.type
     if types.is_dictionary(kind):
@@ -97,9 +101,9 @@ def _values(piece: Any, name: str, texts: dict[str, str]) -> Array:
         return np.asarray(values[piece.indices.to_numpy(zero_copy_only=False)])
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         coded = piece.dictionary_encode()
-        words = [texts.setdefault(text, text) for text in coded.dictionary.to_pylist()]
+        codes = [texts.setdefault(text, len(texts)) for text in coded.dictionary.to_pylist()]
         indices = coded.indices.to_numpy(zero_copy_only=False)
-        return np.asarray(np.array(words, dtype=object)[indices])
+        return np.asarray(np.array(codes, dtype=np.int32)[indices])
     if not is_number(kind):
         raise InputError(f"column {name!r} holds {kind}: only numbers and texts can be read.")
     if types.is_decimal(kind):

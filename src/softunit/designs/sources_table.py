@@ -138,7 +138,8 @@ class TableSource(BlockSource):
             with _Opened(self.files, texts) as opened:
                 for number, table in enumerate(self.files):
                     if name not in own:
-                        yield number, np.full(sum(table.groups), keys[name][number])
+                        value = np.asarray(keys[name][number], dtype=keys[name].dtype)
+                        yield number, np.broadcast_to(value, (sum(table.groups),))
                         continue
                     reader = opened.reader(number, verify=True)
                     for batch in reader.batches(range(len(table.groups)), [name], rows):
