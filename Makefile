@@ -37,6 +37,9 @@ gpu: $(VENV)/.gpu ## Run GPU tests and benchmark; say so where there is none
 	$(PY) -m pytest tests/gpu -n 0 -rs
 	$(PY) -m benchmarks.gpu $(or $(ARGS),--json gpu.json)
 
+fuzz: $(VENV)/.fuzz ## Fuzz the readers, ten minutes each
+	$(PY) -m tests.fuzz.run $(or $(ARGS),--seconds 600)
+
 docs: $(VENV)/.dev ## Serve the documentation on this machine
 	$(PY) -m mkdocs serve
 
@@ -67,6 +70,10 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.made
 
 $(VENV)/.gpu: pyproject.toml $(VENV)/.made
 	$(PIP) install --quiet --editable '.[dev,nn]'
+	@touch $@ $(VENV)/.dev $(VENV)/.cli
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.made
+	$(PIP) install --quiet --editable '.[dev,fuzz]'
 	@touch $@ $(VENV)/.dev $(VENV)/.cli
 
 # Stamps: installed again only when pyproject.toml changes. The source is used where it lies.

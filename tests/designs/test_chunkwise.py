@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -232,6 +236,7 @@ def test_blocks_lie_within_chunks_and_cover_all_rows(a, kind):
         seen: list[tuple[slice, Design]] = []
         (rows,) = design.over_blocks(lambda block, to=seen: (to.append(block) or 1.0,), size)
         assert rows == len(seen)
+        seen.sort(key=lambda block: block[0].start)  # threads take them in any order
         assert [at.stop - at.start for at, _ in seen] == expected
         for at, block in seen:
             close(block.toarray(), dense[at])
@@ -495,6 +500,21 @@ def test_scores_of_a_sample_of_chunks_are_those_of_its_rows(a, rng, k):
     assert theirs.design.home == "memory"
     assert theirs.value(x) == pytest.approx(ours.value(x), rel=1e-6)
     close(theirs.gradient(x), ours.gradient(x), 1e-5)
+
+
+@pytest.mark.parametrize("case", [set(), {"weights"}], ids=["equal", "weighted"])
+def test_a_sample_drawn_without_weights_stands_for_all_scores(a, case):
+    here, _, _ = twins(a, 2, {"score_ridge", *case}, kind="plain")
+    x = np.zeros(here.shape)
+    whole = here.hessian(here.evaluate(x))
+    total = np.zeros_like(whole)
+    orders = np.random.default_rng(2).permutation(N)
+    for index in np.split(orders, 4):
+        weights = None if here.weights is None else here.weights[index]
+        part = here.sampled(index, weights=weights)
+        total += part.hessian(part.evaluate(x)) / 4
+    # The four samples are all rows, each for a quarter of them.
+    np.testing.assert_allclose(total, whole, rtol=0.05, atol=0.02 * np.abs(whole).max())
 
 
 def test_scores_are_stored_in_memory_only(a):
@@ -816,6 +836,38 @@ def test_what_no_thread_can_be_had_for_is_done_here(threads, monkeypatch):
     value, seen = add_up(lambda i: (0.5 * i, [i]), range(10))
     assert value == 22.5
     assert sorted(seen) == list(range(10))
+
+
+@pytest.mark.parametrize("had", [0, 1])
+def test_work_that_no_thread_took_is_neither_kept_nor_done_twice(had, monkeypatch):
+    start, started, calls, refused = threading.Thread.start, [], [], threading.Event()
+
+    def limited(self: threading.Thread) -> None:
+        if len(started) == had:
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    def work(i: int, held: np.ndarray) -> tuple[float]:
+        calls.append(i)
+        assert refused.wait(60)  # so the thread that there is stays busy until then
+        return (float(held[i]),)
+
+    monkeypatch.setattr("softunit._threads.cores", lambda: 2)
+    with ThreadPoolExecutor(2, thread_name_prefix="softunit-blocks") as pool:
+        monkeypatch.setattr("softunit._threads._pool", lambda workers: pool)
+        monkeypatch.setattr(threading.Thread, "start", limited)
+        held = np.arange(6.0)
+        gone = weakref.ref(held)
+        assert add_up(partial(work, held=held), range(6)) == (15.0,)
+        monkeypatch.undo()
+        del held
+        if had:  # what was left for this thread would come before this
+            assert pool.submit(int).result() == 0
+        gc.collect()
+        assert gone() is None
+    assert sorted(calls) == list(range(6))
 
 
 def test_errors_of_the_work_itself_are_not_taken_for_want_of_threads(monkeypatch):

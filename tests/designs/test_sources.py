@@ -140,6 +140,13 @@ def test_a_column_with_nothing_in_a_row_is_refused(tmp_path):
         design.read_column("y")
 
 
+def test_a_column_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
+    design = opened(write(tmp_path / "a.parquet", a=np.arange(100.0)))
+    monkeypatch.setattr("softunit.designs.sources_columns.free_memory", lambda: 500)
+    with pytest.raises(InputError, match="'a' takes 800 B for 100 rows, but only 500 B are free"):
+        design.read_column("a")
+
+
 WRONG = [
     (["a", "a"], "`columns` names 'a' more than once"),
     (["aa"], "has no column 'aa'. Did you mean 'a'"),

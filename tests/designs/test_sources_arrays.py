@@ -48,6 +48,7 @@ LYING = [
     (header((100,)), "shape \\(100,\\): it must be"),
     (header((0, 0)), "must be \\(n, d\\), d >= 1"),
     (b"\x93NUMPY\x01\x00\xff", "cannot be read"),
+    (header((9, 1)).replace(b"}", b"("), "cannot be read"),  # no Python literal any more
     (b"\x93NUMPY\x09\x00", "cannot be read|version"),
     (b"", "cannot be read|no Parquet"),
 ]
