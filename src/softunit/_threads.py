@@ -11,8 +11,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from contextlib import contextmanager
+from contextvars import Context, copy_context
 from functools import cache
 from typing import Any, TypeVar
 
@@ -58,14 +58,34 @@ def add_up(
         return _chain(function, items)
     chains = [items[i::workers] for i in range(workers)]
     with blocks_on_threads():
-        futures: list[Future[Terms]] = []
-        with suppress(RuntimeError):  # where memory is limited a thread may not be had
-            for chain in chains:
-                context = copy_context()
-                futures.append(_pool(workers).submit(context.run, _chain, function, chain))
+        futures = [_started(workers, copy_context(), function, chain) for chain in chains]
         parts = [future.result() for future in futures]
-        parts += [_chain(function, chain) for chain in chains[len(futures) :]]
     return tuple(sum(terms[1:], start=terms[0]) for terms in zip(*parts, strict=True))
+
+
+def _started(
+    workers: int, context: Context, function: Callable[[Item], Terms], chain: Sequence[Item]
+) -> Future[Terms]:
+    """Return a chain on its way; done here where no thread can be had, as memory is limited."""
+    future: Future[Terms] = Future()
+    work = [(context, function, chain)]  # emptied by whoever takes it: the queue keeps nothing
+    try:
+        _pool(workers).submit(_fill, future, work)
+    except RuntimeError:
+        # What was submitted is in the queue, and a thread that was had before may take it.
+        _fill(future, work)
+    return future
+
+
+def _fill(future: Future[Terms], work: list[tuple[Context, Any, Any]]) -> None:
+    try:
+        context, function, chain = work.pop()
+    except IndexError:
+        return
+    try:
+        future.set_result(context.run(_chain, function, chain))
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def _chain(function: Callable[[Item], Terms], items: Sequence[Item]) -> Terms:

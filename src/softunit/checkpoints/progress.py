@@ -146,7 +146,7 @@ def _table(history: Sequence[Record]) -> Array:
 def _history(tree: dict[str, Any]) -> list[Record]:
     table = taken(tree, "history", np.ndarray)
     shaped = table.ndim == 2 and len(table) > 0 and table.shape[1] == len(COLUMNS)
-    if not shaped or table.dtype != np.float64 or not np.isfinite(table[:, 0]).all():
+    if not shaped or table.dtype != np.float64 or not (np.abs(table[:, 0]) < 2**53).all():
         raise FileError("it is damaged: its history is no table of records")
     return [Record(int(row[0]), *row[1:]) for row in table.tolist()]
 
