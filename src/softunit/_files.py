@@ -11,8 +11,9 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from softunit.errors import FileError
+from softunit.errors import FileError, MissingExtraError
 
 try:
     import fcntl
@@ -21,6 +22,28 @@ except ImportError:  # Windows: what a killed process leaves there stays until i
 
 # File systems refuse names over 255 bytes; a temporary neighbour needs room for its own marks.
 _KEPT_CHARACTERS = 40
+
+
+def load_pyarrow(part: str = "reading tables", extra: str = "cli") -> Any:
+    """Return the module pyarrow.
+
+    Parameters
+    ----------
+    part : str, default "reading tables"
+        What needs it.
+    extra : str, default "cli"
+        The optional part of this package that brings it.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise MissingExtraError(part, extra) from error
+    return pyarrow
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

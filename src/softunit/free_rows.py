@@ -54,7 +54,7 @@ def _hessian(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> M
     Any positive one gives a step, and what it leaves is in the bound; this one saves a pass.
     """
     size = min(SAMPLE_ROWS, problem.design.shape[0])
-    found = problem.design.at_hand(size) or problem.design.at_hand(size // 10)
+    found = problem.design.at_hand(size) or problem.design.at_hand(max(1, size // 10))
     if found is None:
         return problem.hessian(point, coordinates=free)
     index, design = found

@@ -20,6 +20,8 @@ UNGUARDED = (
     "local_client starts processes that read this script anew: put what calls it under"
     ' `if __name__ == "__main__":`.'
 )
+LOST = "distributed.deploy.lost-worker-timeout"
+NEVER = "3650 days"
 SHARE = 0.8  # of the time to connect that the scheduler may take; workers have the rest
 
 
@@ -86,8 +88,8 @@ async def _known(address: str, seconds: float) -> None:
 def local_client(workers: int = 2, memory: str | int | None = None) -> Iterator[Any]:
     """Give the client of workers on this machine, each a process of one thread; end them after.
 
-    Scheduler and workers listen on 127.0.0.1 only. In a script this belongs under
-    ``if __name__ == "__main__":``, as all that starts processes.
+    Scheduler and workers listen on 127.0.0.1 only. A worker that is killed is started again. In a
+    script this belongs under ``if __name__ == "__main__":``, as all that starts processes.
 
     Parameters
     ----------
@@ -134,7 +136,9 @@ def local_client(workers: int = 2, memory: str | int | None = None) -> Iterator[
             raise SoftunitError(
                 f"the workers did not start ({_line(error)}). {UNGUARDED}"
             ) from None
-        with cluster, distributed.Client(cluster) as client:
+        # Dask gives a killed worker 15 s to be there again, and then ends the nanny that starts it:
+        # on a busy machine each worker that is killed would be gone for good.
+        with dask.config.set({LOST: NEVER}), cluster, distributed.Client(cluster) as client:
             yield client
 
 

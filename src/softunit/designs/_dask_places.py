@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from softunit.designs._dask_tasks import Fold, Group, Nodes, called, merged, reduced
+from softunit.designs._dask_tasks import Fold, Group, Nodes, called, held, merged, reduced
 from softunit.designs.base import Terms
 from softunit.errors import FileError, InputError, SoftunitError
 
@@ -156,6 +156,9 @@ class Cluster(Place):
     def _share_out(self, loads: dict[str, list[int]], handles: Sequence[Any]) -> None:
         """Give a worker that has nothing, as one that came for a lost one, half of the fullest's.
 
+        A worker keeps what a task there was given. One that has gone again is no harm: the task
+        runs on another, and so does the work on what was to lie there.
+
         Parameters
         ----------
         loads : dict of str to list of int
@@ -169,7 +172,11 @@ class Cluster(Place):
                 return
             moved = fullest[-half:]
             copied = self.client.futures_of([handles[i] for i in moved])
-            self.client.replicate(copied, workers=[address])
+            # Not by `client.replicate`: it raises, or never ends, where that worker goes meanwhile.
+            came = self.client.submit(
+                held, copied, workers=[address], allow_other_workers=True, pure=False
+            )
+            self._results([came])
             del fullest[-half:]
             loads[address] = moved
 

@@ -150,6 +150,11 @@ def array_of(*blocks: Any) -> Array:
     return arrays[0] if len(arrays) == 1 else np.hstack(arrays)
 
 
+def held(parts: Sequence[Any]) -> int:
+    """Return how many things a worker was given: it keeps a copy of each."""
+    return len(parts)
+
+
 def shape_of(array: Array) -> tuple[tuple[int, ...], str]:
     """Return shape and dtype of a part of an array."""
     return array.shape, array.dtype.str

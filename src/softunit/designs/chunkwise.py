@@ -125,7 +125,7 @@ class ChunkwiseDesign(Design):
         pilot = self.rows(slice(0, min(PILOT_ROWS, self.shape[0]))).toarray().mean(axis=0)
         facts = self._measured(weights, pilot)
         shift = np.square(facts[0] - pilot)
-        if (shift > LOST * facts[1]).any() and (shift > 1e-18 * np.square(pilot)).any():
+        if ((shift > LOST * facts[1]) & (shift > 1e-18 * np.square(pilot))).any():
             # The beginning was not typical, as where its rows have no weight: count from the mean.
             mean, variance, largest = self._measured(weights, facts[0])
             facts = facts[0] + (mean - facts[0]), variance, largest

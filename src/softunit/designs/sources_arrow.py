@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softunit._typing import Array
-from softunit.designs.sources_files import DataFile, load_pyarrow, reading
+from softunit.designs.sources_files import DataFile, load_arrow, reading
 from softunit.errors import FileError
 
 BUFFER = 1 << 16  # bytes read ahead of the pages of each column
@@ -77,7 +77,7 @@ class ParquetTable(TableFile):
     """A Parquet file; its groups are row groups."""
 
     def _look(self) -> Any:
-        load_pyarrow()
+        load_arrow()
         from pyarrow import parquet
 
         with self.file.open() as stream, parquet.ParquetFile(stream) as opened:
@@ -111,7 +111,7 @@ class ParquetReader:
     """
 
     def __init__(self, table: ParquetTable, verify: bool, texts: Sequence[str]) -> None:
-        pyarrow = load_pyarrow()
+        pyarrow = load_arrow()
         from pyarrow import parquet
 
         self.file, here = table.file, table.file.filesystem is None
@@ -145,7 +145,7 @@ class ArrowTable(TableFile):
     """An Arrow or Feather file, or an Arrow stream; it is one group."""
 
     def _look(self) -> Any:
-        pyarrow = load_pyarrow()
+        pyarrow = load_arrow()
         with self.file.open() as stream:
             head = bytes(stream.read(6))
         if head.startswith(b"FEA1"):
@@ -161,7 +161,7 @@ class ArrowTable(TableFile):
             return reader.schema
 
     def _count(self, reader: Any) -> int:
-        if self._open is not load_pyarrow().ipc.open_file:
+        if self._open is not load_arrow().ipc.open_file:
             return sum(batch.num_rows for batch in reader)  # a stream tells only by being read
         from pyarrow import dataset, fs
 
@@ -171,7 +171,7 @@ class ArrowTable(TableFile):
 
     def _stream(self) -> Any:
         if self.file.filesystem is None:
-            return load_pyarrow().OSFile(self.file.path)
+            return load_arrow().OSFile(self.file.path)
         return self.file.open()
 
     def held_bytes(self, names: Sequence[str]) -> int:
@@ -185,7 +185,7 @@ class ArrowTable(TableFile):
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of some columns; only their buffers are read."""
         fields = [self.names.index(name) for name in names]
-        options = load_pyarrow().ipc.IpcReadOptions(included_fields=fields)
+        options = load_arrow().ipc.IpcReadOptions(included_fields=fields)
         with (
             reading(self.file),
             self._stream() as stream,
@@ -227,14 +227,14 @@ def _width(kind: Any) -> float:
 
 def is_number(kind: Any) -> bool:
     """Whether an Arrow type is of real numbers or of booleans."""
-    types = load_pyarrow().types
+    types = load_arrow().types
     checks = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
     return any(check(kind) for check in checks)
 
 
 def number_dtype(kind: Any) -> np.dtype[Any]:
     """Return the NumPy dtype of an Arrow type of numbers."""
-    if load_pyarrow().types.is_decimal(kind):
+    if load_arrow().types.is_decimal(kind):
         return np.dtype(np.float64)
     dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
     return dtype
@@ -242,7 +242,7 @@ def number_dtype(kind: Any) -> np.dtype[Any]:
 
 def put_numbers(column: Any, out: Array) -> None:
     """Write an Arrow column of numbers into a vector of floats; missing ones become NaN."""
-    pyarrow = load_pyarrow()
+    pyarrow = load_arrow()
     kind = column.type
     if pyarrow.types.is_decimal(kind):
         column = column.cast(pyarrow.float64())

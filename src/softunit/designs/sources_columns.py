@@ -12,7 +12,7 @@ from softunit._free_memory import free_memory
 from softunit._typing import Array
 from softunit.designs._memory import shown
 from softunit.designs.sources_arrow import TableFile, is_number, number_dtype
-from softunit.designs.sources_files import load_pyarrow, reading
+from softunit.designs.sources_files import load_arrow, reading
 from softunit.errors import FileError, InputError
 
 
@@ -92,7 +92,7 @@ def _room(n: int, dtype: np.dtype[Any], name: str) -> Array:
 
 def _values(piece: Any, name: str, texts: dict[str, int]) -> Array:
     """Return an Arrow array without missing values as numbers, or as codes of texts."""
-    pyarrow = load_pyarrow()
+    pyarrow = load_arrow()
     types, kind = pyarrow.types, piece.type
     if types.is_dictionary(kind):
         if piece.dictionary.null_count:

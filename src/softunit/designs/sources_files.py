@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from softunit._checks import counted
-from softunit.errors import FileError, InputError, MissingExtraError
+from softunit._files import load_pyarrow
+from softunit.errors import FileError, InputError
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -145,19 +146,9 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
 
 
-def load_pyarrow() -> Any:
-    """Return the module pyarrow.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise MissingExtraError("reading Parquet and Arrow files", "disk") from error
-    return pyarrow
+def load_arrow() -> Any:
+    """Return the module pyarrow, or raise `MissingExtraError`."""
+    return load_pyarrow("reading Parquet and Arrow files", "disk")
 
 
 def found_files(path: PathLike | Sequence[PathLike]) -> list[DataFile]:
@@ -211,7 +202,7 @@ def _local(text: str) -> Iterator[DataFile]:
 
 
 def _remote(text: str) -> Iterator[DataFile]:
-    load_pyarrow()
+    load_arrow()
     from pyarrow import fs
 
     with reading(text):

@@ -16,7 +16,7 @@ from softunit._typing import Array, Matrix, Vector
 from softunit.errors import InputError
 from softunit.estimators._class_moments import BLOCK, ClassMoments
 from softunit.estimators._data import ClassTarget, checked_classes, checked_x, known_classes
-from softunit.estimators._prediction import SoftmaxPrediction
+from softunit.estimators._prediction import SoftmaxPrediction, with_offset
 
 
 def _is_linear(head: Any) -> bool:
@@ -163,12 +163,7 @@ class NaiveBayesHead(SoftmaxPrediction, ClassifierMixin, BaseEstimator):
             return super().decision_function(X, offset)
         scores = self._quadratic(checked_x(self, X, reset=False))
         scores = scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
-        if offset is None:
-            return scores
-        added = np.asarray(offset, dtype=np.float64)
-        if added.shape != scores.shape:
-            raise InputError(f"the offset has shape {added.shape}, the scores {scores.shape}.")
-        return scores + added
+        return with_offset(scores, offset)
 
     @available_if(_is_linear)
     def sparsify(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _KEYS = ("X", "y", "names")
 _MOST_SHRUNK = 1032
 # Each column has a name; an index of 2 billion in one row must not make 2 billion of them.
 _MOST_COLUMNS = 10_000_000
+# What NumPy raises about headers, which it reads as Python literals.
+_NO_HEADER = (SyntaxError, TypeError, ValueError, tokenize.TokenError)
 
 
 def read_npz(path: Path) -> Table:
@@ -58,15 +61,7 @@ def _check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -
             f"{label} claims {info.file_size:,} bytes, which its {info.compress_size:,} packed"
             " bytes cannot hold: the file is damaged or forged."
         )
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = header(member)
-        held = info.file_size - member.tell()
+    shape, dtype, held = _header(archive, info, label)
     if dtype.hasobject:
         raise FileError(
             f"{label} holds Python objects (dtype object), which could run code when they are"
@@ -77,6 +72,27 @@ def _check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str) -
             f"{label} has a header that promises shape {shape} of {dtype}, but {held:,} bytes of"
             " data: the file is damaged or forged."
         )
+
+
+def _header(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, label: str
+) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Return shape and dtype of an array, and the bytes behind its header."""
+    with archive.open(info) as member:
+        try:
+            version = np.lib.format.read_magic(member)
+            header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = header(member)
+        except _NO_HEADER as error:
+            raise FileError(
+                f"{label} has a header that cannot be read ({cut(error)}): the file is damaged or"
+                " forged."
+            ) from error
+        return shape, dtype, info.file_size - member.tell()
 
 
 def check_fits(path: object, size: int) -> None:

@@ -6,11 +6,12 @@ import contextlib
 import gzip
 import re
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from softunit.errors import FileError, MissingExtraError
+from softunit._files import load_pyarrow
+from softunit.errors import FileError
 from softunit.tables.array_files import check_fits
 from softunit.tables.names import cut, show
 from softunit.tables.table import Table
@@ -22,20 +23,7 @@ INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 MOST_TEXT = 1 << 30
 """Bytes of a text column of a Parquet file above which it stays a dictionary."""
 
-
-def load_pyarrow(part: str = "reading tables") -> Any:
-    """Return the module pyarrow, which `part` needs.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise MissingExtraError(part, "cli") from error
-    return pyarrow
+_CODE = 4  # bytes of a place in a dictionary
 
 
 def read_delimited(path: Path, *, delimiter: str, text: Collection[str] = ()) -> Table:
@@ -123,7 +111,7 @@ def read_parquet(path: Path) -> Table:
     with parquet.ParquetFile(str(path), page_checksum_verification=True) as file:
         schema = file.schema_arrow
         # Few bytes may claim very many rows: a number that all share is stored once.
-        check_fits(path, 8 * file.metadata.num_rows * len(schema.names))
+        check_fits(path, claimed_bytes(schema.types, file.metadata.num_rows))
     texts = [name for name, kind in zip(schema.names, schema.types, strict=True) if is_text(kind)]
     with parquet.ParquetFile(
         str(path), page_checksum_verification=True, read_dictionary=texts
@@ -135,6 +123,31 @@ def is_text(kind: Any) -> bool:
     """Whether a pyarrow type is that of plain texts."""
     types = load_pyarrow().types
     return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def claimed_bytes(kinds: Iterable[Any], rows: int) -> int:
+    """Return how many bytes rows of columns of some types take at the least.
+
+    A text counts as its place in a dictionary: many rows may share it.
+
+    Parameters
+    ----------
+    kinds : iterable of pyarrow.DataType
+    rows : int
+    """
+    return rows * sum(map(_width, kinds))
+
+
+def _width(kind: Any) -> int:
+    types = load_pyarrow().types
+    if types.is_struct(kind):
+        return sum(_width(kind.field(place).type) for place in range(kind.num_fields))
+    if types.is_fixed_size_list(kind):
+        return int(kind.list_size * _width(kind.value_type))
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:  # of no fixed width
+        return _CODE
 
 
 def _unpacked(data: Any, schema: Any) -> Any:

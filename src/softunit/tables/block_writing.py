@@ -8,12 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from softunit._files import replace_file
+from softunit._files import load_pyarrow, replace_file
 from softunit._typing import Array
-from softunit.errors import FileError, SoftunitError
-from softunit.tables.arrow_files import load_pyarrow
-from softunit.tables.names import cut
-from softunit.tables.writing import check_table_path, written_format
+from softunit.errors import FileError
+from softunit.tables.writing import check_table_path, writing, written_format
 
 
 def check_block_path(path: str | os.PathLike[str], *, format: str | None = None) -> None:
@@ -68,25 +66,15 @@ def write_blocks(
     rows, writer = 0, None
     with replace_file(path) as temporary, contextlib.ExitStack() as stack:
         for block in blocks:  # what raises in here is not about this file
-            with _written(path):
+            with writing(path):
                 table = pyarrow.table({name: pyarrow.array(a) for name, a in block.items()})
                 if writer is None:
                     writer = stack.enter_context(_writer(temporary, Path(path), format, table))
                 writer.write_table(table)
                 rows += table.num_rows
-        with _written(path):
+        with writing(path):
             stack.close()  # what is written last may fail too
     return rows
-
-
-@contextlib.contextmanager
-def _written(path: str | os.PathLike[str]) -> Iterator[None]:
-    try:
-        yield
-    except SoftunitError:
-        raise
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise FileError(f"{path} cannot be written: {cut(error)}.") from error
 
 
 @contextlib.contextmanager

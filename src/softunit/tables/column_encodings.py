@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import OneHotEncoder
 
+from softunit._files import load_pyarrow
 from softunit._typing import Array, Vector
 from softunit.errors import InputError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.columns import (
     as_numbers,
     missing_rows,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from softunit._files import load_pyarrow
 from softunit.errors import FileError, SoftunitError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.names import listed, near, show
 
 _WHOLE = re.compile(r"-?\d{1,18}")

@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from softunit._files import load_pyarrow
 from softunit._typing import Array, Vector
 from softunit.errors import InputError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.names import rows, show
 
 ColumnKind: TypeAlias = Literal["bool", "integer", "float", "text", "dictionary", "empty"]

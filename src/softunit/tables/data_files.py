@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from softunit._files import load_pyarrow
 from softunit.errors import FileError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.names import cut, listed, show
 from softunit.tables.reading import known_format, not_there, table_format
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from softunit._files import load_pyarrow
 from softunit._typing import Array
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.columns import NUMBER, NUMBER_PATTERN, as_text
 from softunit.tables.encoding import Encoding
 from softunit.tables.names import show

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from softunit._files import load_pyarrow
 from softunit.errors import FileError
 from softunit.tables.arrow_files import (
     INDEX_COLUMN,
     check_delimiter,
     check_text,
     is_text,
-    load_pyarrow,
 )
 from softunit.tables.column_types import ColumnTypeError, wider_type
 from softunit.tables.data_files import DataFile
@@ -27,8 +27,9 @@ from softunit.tables.table import Table
 LAZY = ("arrow", "csv", "feather", "parquet", "tsv")
 """Formats that are read in blocks of rows."""
 
-# A column chunk is read this many bytes at a time: row groups need not fit the memory.
-_BUFFER = 1 << 20
+# A column chunk is read this many bytes at a time, a page at once if it is larger: row groups need
+# not fit the memory, and of many columns each takes its own.
+_BUFFER = 1 << 16
 # CSV is parsed in blocks of so many bytes; a row is no longer than that.
 _CSV_BLOCK = 1 << 22
 

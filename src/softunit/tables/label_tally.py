@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from softunit._files import load_pyarrow
 from softunit._typing import Array
 from softunit.errors import InputError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.columns import missing_rows
 from softunit.tables.names import listed, show
 from softunit.tables.places import Places

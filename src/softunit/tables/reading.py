@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -89,19 +90,41 @@ def read_table(
         "svmlight": lambda: read_svmlight(path, n_features=n_features),
         "tsv": lambda: _read_delimited(path, "\t", text),
     }
-    try:
+    with reading(path, kind):
         table = readers[kind]()
         check_table(table, path)
+    return table
+
+
+@contextmanager
+def reading(path: object, kind: str, *, part: str = "") -> Iterator[None]:
+    """Turn whatever a reader raises into a sentence that names the file.
+
+    Parameters
+    ----------
+    path : Path or str
+        Of the file.
+    kind : str
+        Its format.
+    part : str, default ""
+        How much of it is read at a time, as "a block of ".
+
+    Raises
+    ------
+    FileError
+        In place of all that is not our own.
+    """
+    try:
+        yield
     except SoftunitError:
         raise
     except MemoryError as error:
-        raise FileError(f"{path} does not fit in memory: {cut(error)}.") from error
+        raise FileError(f"{part}{path} does not fit in memory: {cut(error)}.") from error
     except Exception as error:  # a reader fed a damaged file may raise anything
         raise FileError(
             f"{path} cannot be read as {kind}: {cut(error)}. The file may be damaged, truncated,"
             " or of another format than its name says."
         ) from error
-    return table
 
 
 def _read_delimited(path: Path, delimiter: str, text: Collection[str]) -> Table:

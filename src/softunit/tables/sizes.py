@@ -8,7 +8,7 @@ from typing import Any
 from softunit.tables.arrow_files import is_text
 from softunit.tables.data_files import DataFile
 from softunit.tables.file_readers import opened
-from softunit.tables.streams import reading
+from softunit.tables.reading import reading
 
 _LOOKED_AT = 16  # files whose metadata are read; those beyond are taken to be like them
 _UNPACKED = 4  # how much larger a packed text file is unpacked, about
@@ -40,7 +40,7 @@ def decoded_bytes(files: Sequence[DataFile]) -> int:
 
 def _of_file(file: DataFile, size: int) -> int:
     if file.kind == "parquet":
-        with reading(file), opened(file) as source:
+        with reading(file.path, file.kind), opened(file) as source:
             return _of_parquet(source.metadata, source.schema_arrow.types)
     packed = _UNPACKED if file.path.lower().endswith(".gz") or file.kind == "npz" else 1
     return _TABLE_AND_DESIGN * packed * size

@@ -9,19 +9,24 @@ from typing import Any, Self
 
 import numpy as np
 
-from softunit.errors import FileError, SoftunitError
+from softunit._files import load_pyarrow
+from softunit.errors import FileError
 from softunit.tables.array_files import check_fits
-from softunit.tables.arrow_files import is_text, load_pyarrow
+from softunit.tables.arrow_files import claimed_bytes, is_text
 from softunit.tables.column_types import ColumnTypeError, common_types, key_columns
 from softunit.tables.columns import decoded
 from softunit.tables.data_files import DataFile, find_files, titled
 from softunit.tables.file_readers import LAZY, read_batches, read_head
-from softunit.tables.names import cut, listed, show
+from softunit.tables.names import listed, show
 from softunit.tables.places import Places
+from softunit.tables.reading import reading
 from softunit.tables.table import Table
 
 ROWS = 1 << 16
-"""Rows of a block where nothing else is asked for."""
+"""Rows of a block, at most, where nothing else is asked for."""
+
+_BLOCK = 1 << 22  # bytes of such a block, about: larger ones are read no faster
+_LEAST = 1 << 10  # rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +111,7 @@ class Dataset:
         schemas, groups = [], []
         for file in files:
             _check_bytes(file)
-            with reading(file):
+            with _reading(file):
                 schema, of_groups = read_head(file, text)
             schemas.append(schema)
             groups.append(of_groups)
@@ -175,7 +180,7 @@ class Dataset:
             )
 
     def pieces(
-        self, columns: Collection[str] | None = None, *, rows: int = ROWS
+        self, columns: Collection[str] | None = None, *, rows: int | None = None
     ) -> Iterator[Piece]:
         """Yield all rows in order, in blocks of at most `rows` rows.
 
@@ -183,7 +188,8 @@ class Dataset:
         ----------
         columns : collection of str, default=None
             Those that are read; None reads all.
-        rows : int, default ROWS
+        rows : int, default=None
+            None: `ROWS`, or fewer of many columns.
 
         Raises
         ------
@@ -194,6 +200,7 @@ class Dataset:
             If a cell of a CSV file is of another type than those before it.
         """
         wanted = [name for name in self.types if columns is None or name in columns]
+        rows = rows or max(_LEAST, min(ROWS, _BLOCK // (8 * max(1, len(wanted)))))
         start = 0
         for index, file in enumerate(self.files):
             inside, places = 0, Places.within(file.path, several=len(self.files) > 1)
@@ -235,7 +242,7 @@ class Dataset:
         numbers = [group] if groups is None else range(len(groups))
         batches = read_batches(file, own, rows, numbers)
         while True:
-            with reading(file):
+            with _reading(file):
                 batch = next(batches, None)
                 if batch is None:
                     break
@@ -249,7 +256,7 @@ class Dataset:
         """Return all rows as one table, its columns of the types that all files agree on."""
         pyarrow = load_pyarrow()
         claimed = sum(sum(groups) for groups in self.groups if groups is not None)
-        check_fits(self.source, 8 * claimed * len(self.types))
+        check_fits(self.source, claimed_bytes(self.types.values(), claimed))
         dataset, parts, lengths = self, [], [0] * len(self.files)
         while True:
             try:
@@ -300,25 +307,8 @@ def _plain(table: Any, types: Mapping[str, Any]) -> Any:
     return load_pyarrow().Table.from_arrays(columns, names=list(types))
 
 
-@contextlib.contextmanager
-def reading(file: DataFile) -> Iterator[None]:
-    """Turn whatever a reader raises into a sentence that names the file.
-
-    Parameters
-    ----------
-    file : DataFile
-    """
-    try:
-        yield
-    except SoftunitError:
-        raise
-    except MemoryError as error:
-        raise FileError(f"a block of {file.path} does not fit in memory: {cut(error)}.") from error
-    except Exception as error:  # a reader fed a damaged file may raise anything
-        raise FileError(
-            f"{file.path} cannot be read as {file.kind}: {cut(error)}. The file may be damaged,"
-            " truncated, or of another format than its name says."
-        ) from error
+def _reading(file: DataFile) -> contextlib.AbstractContextManager[None]:
+    return reading(file.path, file.kind, part="a block of ")
 
 
 def _lenient(files: Sequence[DataFile]) -> bool:

@@ -163,13 +163,8 @@ def read_chosen(table: Table, name: str, alternatives: Array | None = None) -> V
     column = table.column(name, role="target")
     if column_kind(column, name) not in ("text", "dictionary"):
         values = read_numeric(table, name, role="target")
-        negative = np.flatnonzero(values < 0)
-        if len(negative):
-            found = rows(len(negative), int(negative[0]), "negative value")
-            raise InputError(
-                f"Target {show(name)} has {found} ({values[negative[0]]:g}): it must say which"
-                " alternative was chosen, with 1 and 0, or how often, or its share."
-            )
+        wish = "it must say which alternative was chosen, with 1 and 0, or how often, or its share"
+        _refuse_negative(values, f"Target {show(name)}", wish)
         return values
     named = read_labels(table, name, role="target")
     if alternatives is None:
@@ -221,19 +216,20 @@ def checked_weights(values: Vector, name: str) -> Vector:
     InputError
         With column, count and first row.
     """
-    negative = np.flatnonzero(values < 0)
-    if len(negative):
-        found = rows(len(negative), int(negative[0]), "negative value")
-        raise InputError(
-            f"Column {show(name)} (weights) has {found} ({values[negative[0]]:g}): weights must be"
-            " >= 0."
-        )
+    _refuse_negative(values, f"Column {show(name)} (weights)", "weights must be >= 0")
     if not values.any():
         raise InputError(
             f"Column {show(name)} (weights) is zero in all {len(values):,} rows: no row is left to"
             " fit."
         )
     return values
+
+
+def _refuse_negative(values: Vector, label: str, wish: str) -> None:
+    negative = np.flatnonzero(values < 0)
+    if len(negative):
+        found = rows(len(negative), int(negative[0]), "negative value")
+        raise InputError(f"{label} has {found} ({values[negative[0]]:g}): {wish}.")
 
 
 def _few_floats(values: Vector, name: str) -> Vector:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from softunit._files import load_pyarrow
 from softunit._typing import Array
 from softunit.errors import InputError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.columns import (
     as_numbers,
     as_text,

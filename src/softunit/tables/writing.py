@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from softunit._files import check_writable, replace_file
+from softunit._files import check_writable, load_pyarrow, replace_file
 from softunit._typing import Array
 from softunit.errors import FileError, InputError, SoftunitError
-from softunit.tables.arrow_files import load_pyarrow
 from softunit.tables.names import cut, show
 from softunit.tables.reading import table_format
 
@@ -96,16 +96,22 @@ def write_table(
     arrays = {name: np.asarray(column) for name, column in columns.items()}
     _check_columns(arrays)
     kind = written_format(path, format)
-    with replace_file(path) as temporary:
-        try:
-            if kind == "npz":
-                _write_npz(temporary, arrays)
-            else:
-                _write_arrow(temporary, Path(path), kind, arrays)
-        except SoftunitError:
-            raise
-        except (OSError, ValueError, TypeError, NotImplementedError) as error:
-            raise FileError(f"{path} cannot be written: {cut(error)}.") from error
+    with replace_file(path) as temporary, writing(path):
+        if kind == "npz":
+            _write_npz(temporary, arrays)
+        else:
+            _write_arrow(temporary, Path(path), kind, arrays)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what writers raise about a file into a `FileError` that names it."""
+    try:
+        yield
+    except SoftunitError:
+        raise
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        raise FileError(f"{path} cannot be written: {cut(error)}.") from error
 
 
 def _check_columns(arrays: Mapping[str, Array]) -> None:
