@@ -245,11 +245,12 @@ def _checked_away(
     name: str, value: RowArray, shape: tuple[int, ...], *, least: float = -np.inf
 ) -> RowArray:
     """Return an array that is kept elsewhere; its shape and its range are checked there."""
+    has, hold = ("have", "hold") if name.endswith(PLURAL) else ("has", "holds")
     if value.shape != shape:
-        raise InputError(f"{name} have shape {value.shape}; they must have shape {shape}.")
+        raise InputError(f"{name} {has} shape {value.shape}, but the scores need {shape}.")
     low, total = value.min(), value.sum()
     if not np.isfinite(total):
-        raise InputError(f"{name} hold NaN or infinity, or their sum overflows: {total}.")
+        raise InputError(f"{name} {hold} NaN or infinity, or the sum overflows: {total}.")
     if low < least:
         raise InputError(f"{name} must be >= {least:g}; the least is {low}.")
     if least == 0 and total == 0:

@@ -16,7 +16,7 @@ import pytest
 
 import softunit as su
 from softunit._checks import check_offset, check_weights
-from softunit._row_array import RowArray, count_nonzero
+from softunit._row_array import RowArray, as_array, count_nonzero
 from softunit._threads import add_up
 from softunit.curvature import CentredDiagonal, Diagonal, RowSoftmax
 from softunit.designs import DenseDesign, Design, ScaledDesign
@@ -27,7 +27,7 @@ from softunit.penalties import Ridge, ScoreRidge
 from softunit.solvers import Newton, SketchedNewton
 from softunit.solvers.row_sample import RowSample
 from softunit.solvers.sketch_plan import most_rows, planned
-from softunit.units import Multinomial, SoftmaxSquares
+from softunit.units import Multinomial, SinhSquares, SoftmaxSquares
 from tests.contracts.cases import labels
 
 LENGTHS = (3, 1, 150, 46)  # of chunks: one row, and more than a block
@@ -47,13 +47,14 @@ class Piled(ChunkwiseDesign):
     def __init__(self, a: np.ndarray, hand: int = 0, ends: Any = ENDS) -> None:
         self.whole, self.shape, self.dtype = a, a.shape, a.dtype
         self.piles = np.split(a, ends)
-        self.reads, self.taken_rows = 0, 0
+        self.reads = self.yielded = self.taken_rows = 0
         self.hand = np.random.default_rng(5).permutation(len(a))[:hand]
 
     def chunks(self) -> Iterator[tuple[slice, Design]]:
         self.reads += 1
         start = 0
         for pile in self.piles:
+            self.yielded += 1
             yield slice(start, start + len(pile)), DenseDesign(pile)
             start += len(pile)
 
@@ -299,6 +300,14 @@ def test_columns_far_from_zero_or_without_variance_take_one_read(rng):
     np.testing.assert_allclose(piled.column_moments()[1][0], a[:, 0].var(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_no_variance_is_negative(rng, weighted):
+    a = np.tile(rng.uniform(0.1, 1.0, 300), (N, 1))
+    _, variance = Piled(a).column_moments(rng.uniform(0.5, 1, N) if weighted else None)
+    assert (variance >= 0).all()
+    assert (variance <= 1e-28).all()
+
+
 @each_width
 @pytest.mark.parametrize("weighted", [False, True], ids=["alone", "after-weights"])
 def test_largest_terms_are_bounded_without_another_read(a, rng, columns, weighted):
@@ -422,6 +431,7 @@ def twins(
     shape = (N,) if k == 2 else (N, k)
     weights, offset = rng.uniform(0.2, 2, N), rng.standard_normal(shape)
     weights[[0, 1, 2, 100]] = 0.0  # the first chunk, and one more
+    weights[[20, 170]] *= 30.0  # which every sample has, and not for others
     q = rng.uniform(0.01, 0.2, N)
     piled = Piled(a, hand=hand)
     made = []
@@ -490,6 +500,48 @@ def test_scores_that_are_known_are_not_made_again(a, rng, settings, k):
         close(diagonal, here.hessian_product(elsewhere)[1])
         ours = problem.by_rows.scores(x, elsewhere.scores)
         close(np.concatenate([z for _, _, z in ours]), elsewhere.scores)
+
+
+@each_number
+@each_case
+def test_values_are_what_the_formula_says(a, rng, settings, k):
+    here, away, _ = twins(a, k, settings)
+    x = 0.5 * rng.standard_normal(here.shape)
+    z = here.design.toarray() @ x + (0.0 if here.offset is None else here.offset)
+    weights = np.ones(N) if here.weights is None else here.weights
+    loss = here.unit.value(z, here.target, weights / weights.sum())
+    ridge = 0.05 * (x**2).sum() + 0.5 * here.score_ridge @ (z**2 if k == 2 else (z**2).sum(axis=1))
+    for problem in (here, away):
+        assert problem.value(x) == pytest.approx(loss + ridge, rel=1e-12)
+        assert problem.evaluate(x).value == pytest.approx(loss + ridge, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["exact", "gauss_newton"])
+def test_both_kinds_of_curvature_are_had_anywhere(a, rng, kind):
+    b = rng.standard_normal(N)
+    here, away = (su.Problem(scaled(d), SinhSquares(), b) for d in (DenseDesign(a), Piled(a)))
+    x, v = (0.2 * rng.standard_normal(D + 1) for _ in range(2))
+    own = here.hessian(here.evaluate(x), kind=kind)
+    other = here.hessian(here.evaluate(x), kind="exact" if kind != "exact" else "gauss_newton")
+    assert np.abs(own - other).max() > 1e-3 * np.abs(own).max()
+    for problem in (here, away):
+        point = problem.evaluate(x, store=False)
+        close(problem.hessian(point, kind=kind), own)
+        close(problem.hessian_product(point, kind=kind)[0](v), own @ v)
+
+
+def test_blocks_come_one_by_one_and_nothing_is_kept(a):
+    _, away, piled = twins(a, 3, {})
+    x = np.ones(away.shape)
+    blocks = away.by_rows.scores(x)
+    next(blocks)
+    assert (piled.reads, piled.yielded) == (1, 1)
+    blocks.close()
+    setting = {"kind": "exact", "keep": True, "narrow": False}
+    product, _ = away.by_rows.hessian_product(x, None, **setting)
+    assert piled.reads == 2
+    close(product(x), away.by_rows.hessian_product(x, None, **(setting | {"keep": False}))[0](x))
+    assert piled.reads == 5  # each product reads its rows
 
 
 def differences(problem: su.Problem, x: np.ndarray) -> np.ndarray:
@@ -587,6 +639,9 @@ def test_facts_of_parts_are_those_of_the_whole():
     assert (parts.max(initial=2.0), parts.min(initial=2.0)) == (9.0, -3.0)
     assert parts.count_nonzero() == count_nonzero(parts) == count_nonzero(array) == 55
     assert parts.any()
+    assert Parted(np.resize([1.0, -1.0], N)).any()  # whatever their sum
+    assert as_array(parts) is parts
+    assert as_array([1, 2]).tolist() == [1, 2]
     assert not Parted(np.zeros(N)).any()
     narrow = Parted(np.full(200, 0.1, dtype=np.float32), ())
     assert narrow.sum() == pytest.approx(200 * float(np.float32(0.1)), rel=1e-14)
@@ -653,6 +708,24 @@ def test_rows_of_very_many_are_drawn_without_a_list_of_all(a, size, monkeypatch)
     assert size == 1 or not np.array_equal(found, np.sort(found))
 
 
+class Repeating(np.random.Generator):
+    """A generator whose first numbers are all the same."""
+
+    drawn = 0
+
+    def integers(self, high: int, size: int) -> np.ndarray:
+        self.drawn += 1
+        return super().integers(high, size=size) if self.drawn > 1 else np.zeros(size, dtype=int)
+
+
+def test_rows_of_very_many_are_drawn_again_where_too_few_differ(a, monkeypatch):
+    monkeypatch.setattr("softunit.solvers.row_sample.MANY", 50)
+    rng = Repeating(np.random.PCG64(0))
+    index = RowSample.draw(twins(a, 2, {})[0], 40, rng).index
+    assert len(np.unique(index)) == 40
+    assert rng.drawn == 2
+
+
 def test_rows_of_very_many_are_a_simple_random_sample(a, monkeypatch):
     monkeypatch.setattr("softunit.solvers.row_sample.MANY", 50)
     here, _, _ = twins(a, 2, {})
@@ -680,6 +753,7 @@ def test_priorities_are_those_of_one_look_at_all_rows(a, size, monkeypatch):
     assert len(whole.index) == min(size, 196)  # four rows have no weight
     assert (whole.priorities[-1] == 0.0) == (size == 199)
     assert (whole.weights > 0).all()
+    assert (np.diff(whole.priorities) <= 0).all()  # the highest come first
     gathered = draw(away, size).design
     np.testing.assert_allclose(gathered.toarray(), whole.design.toarray(), rtol=1e-5, atol=1e-6)
 
@@ -696,6 +770,9 @@ def test_a_sample_at_hand_is_taken_where_rows_have_no_weights(a):
     more = draw(away, 61)  # than are at hand
     np.testing.assert_array_equal(more.index, draw(here, 61).index)
     assert piled.taken_rows == 61
+    some = draw(away, 61, gather=7)
+    assert len(some) == 7
+    close(some.design.toarray(), here.design.toarray()[more.index[:7]], 1e-6)
     # Rows at hand were drawn without weights.
     weighted = twins(a, 3, {"weights"}, hand=60)[1]
     assert draw(weighted, 25).priorities is not None
@@ -715,12 +792,14 @@ def test_free_rows_are_minimised_with_the_hessian_of_what_is_at_hand(a, settings
     x = np.vstack([0.3 * np.random.default_rng(1).standard_normal((D, 3)), np.zeros((1, 3))])
     free = np.array([D])
     start = away.evaluate(x)
+    before = start.x.copy()
     reads = piled.reads
     found = minimised_over(away, start, free)
     made = piled.reads - reads
     own = minimised_over(here, here.evaluate(x), free)
     assert np.abs(found.gradient[D]).max() <= 1e-8
     np.testing.assert_array_equal(found.x[:D], x[:D])
+    np.testing.assert_array_equal(start.x, before)
     close(found.x[D] - found.x[D].mean(), own.x[D] - own.x[D].mean(), 1e-7)
     assert found.value == pytest.approx(own.value, rel=1e-12)
     assert found.value < start.value - 1e-6
@@ -728,6 +807,31 @@ def test_free_rows_are_minimised_with_the_hessian_of_what_is_at_hand(a, settings
         # One read for each step, which is Newton's: as few as in memory.
         assert made <= 6
     assert made >= 2
+
+
+@pytest.mark.parametrize(("hand", "used"), [(0, None), (19, None), (30, 20), (N, N)])
+@each_case
+def test_the_first_step_is_by_the_hessian_of_the_rows_at_hand(a, settings, hand, used, monkeypatch):
+    here, away, piled = twins(a, 3, settings, hand=hand)
+    solved = []
+
+    def noted(matrix: np.ndarray, right: np.ndarray) -> Any:
+        solved.append((matrix, right))
+        raise ArithmeticError("that is enough")
+
+    monkeypatch.setattr("softunit.free_rows.lstsq", noted)
+    free, x = np.array([D, 1]), np.random.default_rng(1).standard_normal(here.shape)
+    part = here
+    if used is not None:
+        index = piled.hand[:used]
+        part = here.sampled(
+            index, weights=None if here.weights is None else here.weights[index], design=None
+        )
+    expected = part.hessian(part.evaluate(x, store=False), coordinates=free)
+    with pytest.raises(ArithmeticError, match="that is enough"):
+        minimised_over(away, away.evaluate(x), free)
+    close(solved[0][0], expected, 1e-5)
+    close(solved[0][1], -here.gradient(x)[free].ravel())
 
 
 def test_rows_at_hand_that_have_no_weight_say_nothing(a, rng):
@@ -803,6 +907,7 @@ def test_the_gram_of_a_sample_is_that_of_its_rows(a, case, held, monkeypatch):
         own = np.ones(len(dense))
         if case:
             own = np.maximum(sample.weights, sample.priorities[-1])
+            assert own.max() > own.min(), "so equal that nothing could fail"
         expected = dense.T @ (own[:, None] * dense) / own.sum()
         before = problem.cost.rows
         close(plan._gram(), expected, 1e-5)
@@ -837,6 +942,11 @@ def test_moves_keep_to_the_centre_where_no_score_sees_it(a, case, monkeypatch):
     monkeypatch.setattr("softunit.solvers.sketch_plan.COARSE_WORK", 0.0)
     here, away, _ = twins(a, 3, case)
     expected = su.minimize(here, solver=Newton(kind="exact"), tol=1e-11)
+
+    def stuck(*_: Any) -> Any:
+        raise AssertionError("directions held to the wrong place led nowhere")
+
+    monkeypatch.setattr(SketchedNewton, "_by_newton", stuck)
     for problem in (here, away):
         found = su.minimize(problem, solver=SketchedNewton(growth=3), tol=1e-11)
         assert found.converged
@@ -911,6 +1021,13 @@ def test_work_that_no_thread_took_is_neither_kept_nor_done_twice(had, monkeypatc
         gc.collect()
         assert gone() is None
     assert sorted(calls) == list(range(6))
+
+
+def test_where_a_device_does_the_work_one_thread_waits_for_it(monkeypatch):
+    monkeypatch.setattr("softunit._threads.cores", lambda: 3)
+    here = threading.current_thread().name
+    (names,) = add_up(lambda i: ([threading.current_thread().name],), range(6), alone=True)
+    assert names == [here] * 6
 
 
 def test_errors_of_the_work_itself_are_not_taken_for_want_of_threads(monkeypatch):

@@ -9,6 +9,7 @@ import tempfile
 import time
 from functools import partial
 
+import dask
 import dask.array as da
 import numpy as np
 import psutil
@@ -22,6 +23,7 @@ from softunit.errors import FileError, InputError, SoftunitError
 from softunit.solvers import LBFGS, Newton, SketchedNewton
 
 N, D, K, PARTS = 12_000, 6, 3, 6
+SLOWEST = 300  # seconds that a machine may take to start a worker again
 
 
 def rows_of(number: int) -> np.ndarray:
@@ -146,11 +148,21 @@ def test_a_killed_worker_changes_nothing(client, table, known):
     assert killed
     assert solution.converged
     np.testing.assert_allclose(solution.x, known, atol=1e-8)
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=SLOWEST)
     after = problem.evaluate(solution.x + 1.0)
     assert after.value == problem_of(DaskDesign.from_blocks(LOADERS), table[1]).value(after.x)
     holders = client.who_has(design._parts.kept).values()
     assert {address for held in holders for address in held} == set(client.nthreads())
+
+
+def test_a_worker_that_is_gone_when_it_is_to_have_its_share_changes_nothing(
+    client, table, monkeypatch
+):
+    design = DaskDesign.from_blocks(LOADERS, client=client)
+    known = design.rmatvec(table[0])
+    there = client.nthreads()
+    monkeypatch.setattr(client, "nthreads", lambda: there | {"tcp://127.0.0.1:9": 1})
+    np.testing.assert_array_equal(design.rmatvec(table[0]), known)
 
 
 def test_a_partition_that_cannot_be_read_is_a_sentence(client, tmp_path):
@@ -231,13 +243,20 @@ def test_a_local_cluster_listens_on_loopback_only(client):
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_a_local_cluster_leaves_nothing(client, tmp_path, monkeypatch):
+def test_a_local_cluster_starts_a_killed_worker_again_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    with local_client(1, memory="400MB") as small:
+    # With less patience than any start takes, Dask would give the worker up.
+    impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"})
+    with impatient, local_client(1, memory="400MB") as small:
         (worker,) = small.scheduler_info()["workers"].values()
         assert (worker["nthreads"], worker["memory_limit"]) == (1, 400_000_000)
         assert [folder.name[:14] for folder in tmp_path.iterdir()] == ["softunit-dask-"]
+        (killed,) = small.run(os.getpid).values()
+        os.kill(killed, signal.SIGKILL)
+        started = small.submit(os.getpid, pure=False).result(timeout=SLOWEST)
+        assert started != killed
+        assert len(list(tmp_path.iterdir())) == 1
     assert not list(tmp_path.iterdir())
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
 

@@ -7,7 +7,9 @@ import io
 import zipfile
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from softunit.errors import FileError
 from softunit.tables import array_files, read_table
@@ -83,3 +85,48 @@ def test_an_index_of_two_billion(tmp_path):
     path.write_text("1 2000000000:1\n")
     with pytest.raises(FileError, match=r"at most 10,000,000 columns"):
         read_table(path)
+
+
+HEADERS = {
+    "a bracket that stays open": b"{'descr': '<f8', 'shape': (2, 2",
+    "no literal": b"{'descr': '<f8' 'shape'}",
+    "no header": b"7",
+    "keys that cannot be sorted": b"{'descr': '<f8', 1: 2, 'shape': (2, 2)}",
+}
+
+
+@pytest.mark.parametrize("text", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_is_none(text, tmp_path):
+    path = tmp_path / "t.npz"
+    content = b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", content + bytes(32))
+    with pytest.raises(FileError, match=r"^Array 'X' of .*t.npz has a header that cannot be read"):
+        read_table(path)
+
+
+def _nested(rows):
+    lists = pa.FixedSizeListArray.from_arrays(pa.nulls(4 * rows, pa.int16()), 4)
+    return pa.StructArray.from_arrays([lists, pa.nulls(rows, pa.float32())], ["a", "b"])
+
+
+CLAIMS = {  # a column of so many rows, and the bytes of a row
+    "numbers": (lambda rows: pa.nulls(rows, pa.float64()), 8),
+    "truths": (lambda rows: pa.nulls(rows, pa.bool_()), 1),
+    "texts": (lambda rows: pa.nulls(rows, pa.string()), 4),
+    "wide": (lambda rows: pa.nulls(rows, pa.binary(200)), 200),
+    "nested": (_nested, 12),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_rows_of_a_parquet_file_that_stand_there_once(name, tmp_path, monkeypatch):
+    made, width = CLAIMS[name]
+    path, rows = tmp_path / "t.parquet", 20_000
+    parquet.write_table(pa.table({"a": made(rows)}), path)
+    assert path.stat().st_size < 5_000
+    monkeypatch.setattr(array_files, "free_memory", lambda: rows * width - 1)
+    with pytest.raises(FileError, match=f"would take {rows * width:,} bytes of memory, and"):
+        read_table(path)
+    monkeypatch.setattr(array_files, "free_memory", lambda: rows * width)
+    assert read_table(path).n_rows == rows

@@ -307,3 +307,13 @@ def test_rows_that_a_parquet_file_only_claims_are_refused(tmp_path, monkeypatch)
     for read in (read_table, lambda path: read_tables([str(path.parent)])):
         with pytest.raises(FileError, match=r"would take 8,000,000 bytes of memory, and 1,000,000"):
             read(tmp_path / "0.parquet")
+
+
+@pytest.mark.parametrize("columns", [2, 40])
+def test_blocks_of_many_columns_have_fewer_rows(columns, tmp_path):
+    n = 70_000
+    parquet.write_table(pa.table({f"x{j}": np.zeros(n) for j in range(columns)}), tmp_path / "0.pq")
+    lengths = [piece.table.n_rows for piece in Dataset.open([str(tmp_path)]).pieces()]
+    assert sum(lengths) == n
+    assert max(lengths) * columns * 8 <= 1 << 21
+    assert len(lengths) == (2 if columns == 2 else 11)

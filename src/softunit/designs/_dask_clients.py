@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from softunit._checks import check_count, check_positive
+from softunit.designs import _dask_signals
 from softunit.errors import InputError, MissingExtraError, SoftunitError
 
 LOOPBACK = "127.0.0.1"
@@ -54,12 +55,19 @@ def connect(address: str, timeout: float = 10.0) -> Any:
             f"the address of a Dask scheduler must be like 'tcp://host:8786'; got {address!r}."
         )
     distributed = _distributed()
+    _check_protocol(str(address))
     begin = time.monotonic()
     try:
         with ThreadPoolExecutor(1) as pool:  # a notebook has an event loop in this thread
             pool.submit(asyncio.run, _known(address, SHARE * seconds)).result()
         client = distributed.Client(address, timeout=SHARE * seconds)
     except Exception as error:  # whoever listens there may answer anything
+        if not isinstance(error, (OSError, TimeoutError)):
+            raise InputError(
+                f"something answered at {address} that is no Dask scheduler, or one of another"
+                " version of dask. Check host and port: the scheduler prints them when it starts"
+                " (`dask scheduler`), and its dashboard has another port."
+            ) from error
         raise InputError(
             f"no Dask scheduler answered at {address} within {seconds:g} s ({_line(error)}). Check"
             " that `dask scheduler` runs there, that host and port are right, that no firewall is"
@@ -76,12 +84,27 @@ def connect(address: str, timeout: float = 10.0) -> Any:
     return client
 
 
+def _check_protocol(address: str) -> None:
+    """Refuse a protocol that Dask does not speak, as that of its dashboard."""
+    from distributed.comm.registry import get_backend
+
+    protocol, mark, _ = address.partition("://")
+    try:
+        get_backend(protocol if mark else "tcp")
+    except ValueError as error:
+        raise InputError(
+            "the address of a Dask scheduler must be like 'tcp://host:8786'; got"
+            f" {address!r}, and Dask does not speak {protocol!r}. The scheduler prints its address"
+            " when it starts; http is its dashboard's."
+        ) from error
+
+
 async def _known(address: str, seconds: float) -> None:
     """Ask a scheduler who it is: a client would wait for ever where something else listens."""
     distributed = _distributed()
     security = distributed.Security().get_connection_args("client")
     async with distributed.rpc(address, connection_args=security) as scheduler:
-        await asyncio.wait_for(scheduler.identity(n_workers=0), seconds)
+        await asyncio.wait_for(scheduler.identity(), seconds)
 
 
 @contextmanager
@@ -128,6 +151,7 @@ def local_client(workers: int = 2, memory: str | int | None = None) -> Iterator[
                     host=LOOPBACK,
                     protocol="tcp://",
                     silence_logs=logging.CRITICAL,
+                    preload=[_dask_signals.__name__],
                     # The scheduler serves its state by HTTP, on loopback too; no pictures of it.
                     dashboard_address=f"{LOOPBACK}:0",
                     scheduler_kwargs={"dashboard": False},

@@ -150,8 +150,7 @@ class Cluster(Place):
             else:
                 lost.append(Group((number,)))
         self._share_out(loads, handles)
-        held = [Group(tuple(numbers), threads[a]) for a, numbers in loads.items() if numbers]
-        return held + lost
+        return [Group(tuple(numbers), threads[a]) for a, numbers in loads.items() if numbers] + lost
 
     def _share_out(self, loads: dict[str, list[int]], handles: Sequence[Any]) -> None:
         """Give a worker that has nothing, as one that came for a lost one, half of the fullest's.

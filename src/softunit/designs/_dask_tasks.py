@@ -18,7 +18,7 @@ from softunit._typing import Array
 from softunit.designs._dask_heap import freed_blocks_kept
 from softunit.designs.base import Design, Terms
 from softunit.designs.dense import DenseDesign
-from softunit.designs.sparse import SparseDesign
+from softunit.designs.sparse import SparseDesign, checked_csr
 from softunit.errors import InputError
 
 Fold = Callable[[Any, Any], Any]
@@ -112,9 +112,14 @@ def part_of(number: int, names: Sequence[str] | None, *blocks: Any) -> Part:
     *blocks : ndarray, scipy sparse or frame
     """
     parts = [_entries(block) for block in blocks]
-    for part in parts:
+    for place, part in enumerate(parts):
         if part.ndim != 2:
             return _faulty(f"partition {number} of A has {part.ndim} axes; it needs two.")
+        if sparse.issparse(part):
+            try:
+                parts[place] = checked_csr(part, f"partition {number} of A")
+            except InputError as error:
+                return _faulty(str(error))
         if part.dtype.kind not in "fiub":
             return _faulty(
                 f"partition {number} of A holds {part.dtype}, not numbers. Encode it first."

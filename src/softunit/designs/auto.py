@@ -51,8 +51,9 @@ def _wrap(a: Any) -> Design:
     if is_dask(a):
         return DaskDesign(a)
     if sparse.issparse(a):
-        check_finite_columns(a)
-        return SparseDesign(a)
+        rows = SparseDesign(a)
+        check_finite_columns(rows.matrix)
+        return rows
     if is_elsewhere(a):
         tensor = TensorDesign(a)
         check_finite(tensor.array)

@@ -10,6 +10,7 @@ from softunit._checks import check_finite_columns, first_bad_column
 from softunit.designs._memory import Budget, shown
 from softunit.designs.read_ahead import read_ahead
 from softunit.designs.sources import Block, Blocks, BlockSource, fingerprint
+from softunit.designs.sparse import checked_csr
 from softunit.errors import InputError
 
 
@@ -97,7 +98,7 @@ class CheckedReads:
             self._marks[start] = mark
         elif known != mark:
             raise self.source.error(
-                f"the rows from {self.source.describe(start)} on are not those that were read"
+                f"{self.source.described(start, start + known[0])} are not those that were read"
                 " before: something changed them. Leave the data as they are, and begin again."
             )
 
@@ -105,7 +106,7 @@ class CheckedReads:
         source = self.source
         if sparse.issparse(block):
             what = f"the rows from {source.describe(start)} on"
-            check_finite_columns(block, source.names, what=what)
+            check_finite_columns(checked_csr(block, f"what holds {what}"), source.names, what=what)
             return
         found = first_bad_column(block)
         if found is not None:

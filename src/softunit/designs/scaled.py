@@ -13,6 +13,7 @@ from softunit._checks import check_vector
 from softunit._typing import Array, Matrix, Vector
 from softunit.curvature import BlockRows, Diagonal, WeightedRows
 from softunit.designs.base import Block, Design, Terms
+from softunit.designs.centred import CentredDesign
 from softunit.designs.dense import DenseDesign, gather
 from softunit.designs.sparse import SparseDesign
 from softunit.designs.tensor import TensorDesign
@@ -78,6 +79,8 @@ class ScaledDesign(WrapperDesign):
         inner = self.inner
         if self.centre is None or self._far <= LOST:
             return None
+        if self.home in ("disk", "cluster"):
+            return CentredDesign(inner, self.centre)
         if not isinstance(inner, (DenseDesign, TensorDesign)) or inner.nbytes > COPIED:
             return None
         return inner.less(self.centre)  # silenced columns may be anything: no product has them
@@ -199,8 +202,7 @@ class ScaledDesign(WrapperDesign):
         if isinstance(self.inner, TensorDesign):
             own, one = (self.centre, self.scale), self.intercept
             return self.inner.rescaled(*own, intercept=one, index=index, narrow=True)
-        far = self._far > FAR  # where float32 would keep too little of the entries themselves
-        few = self.inner.rows(index) if far else self.inner.gathered(index)
+        few = self.inner.rows(index) if self._far > FAR else self.inner.gathered(index)
         if not isinstance(few, DenseDesign):
             return self.around(few)
         return DenseDesign(gather(self.around(few), np.arange(len(index))))
@@ -267,8 +269,12 @@ class ScaledDesign(WrapperDesign):
         return out + x[-1] if self.intercept else out
 
     def around(self, chunk: Design) -> ScaledDesign:
-        """Return the same wrapper around some rows."""
-        return self._around(lambda _: chunk)
+        """Return the same wrapper around some rows; they are centred anew where that is exact."""
+        return ScaledDesign(chunk, intercept=self.intercept, centre=self.centre, scale=self.scale)
+
+    def at_hand(self, size: int) -> tuple[npt.NDArray[np.integer], Design] | None:
+        """Return wrapped rows that another pass has gathered, where float32 bears them."""
+        return None if self._far > FAR else super().at_hand(size)
 
     def reduce(
         self,
@@ -279,17 +285,17 @@ class ScaledDesign(WrapperDesign):
         """Return the terms of function(wrapped chunk, its arrays), folded over all chunks."""
         if self.home == "memory":
             return function(self, arrays)
-        shell = partial(_rewrapped, function, self.intercept, self.centre, self.scale)
-        return self.inner.reduce(shell, arrays, folds)
+        shell = {"intercept": self.intercept, "centre": self.centre, "scale": self.scale}
+        return self.inner.reduce(partial(_rewrapped, function, shell), arrays, folds)
 
     def largest_terms(self, x: Array) -> float:
         """Return at least the largest of |A| (|x|/s) + |m|'(|x|/s) + |x_0|."""
         if self.home == "memory":
             return super().largest_terms(x)
         w = self._unscaled(np.abs(x))
-        more = 0.0 if self.centre is None else float((np.abs(self.centre) @ w).max())
-        one = float(np.abs(x[-1]).max()) if self.intercept else 0.0
-        return self.inner.largest_terms(w) + more + one
+        apart = self.centre if self._close is None else None
+        more = 0.0 if apart is None else float((np.abs(apart) @ w).max())
+        return self._held.largest_terms(w) + more + float(np.abs(x[-1]).max() * self.intercept)
 
     def to_input(self, x: Array) -> Array:
         """Return coefficients of the unscaled columns and, last, their intercept."""
@@ -327,15 +333,10 @@ class ScaledDesign(WrapperDesign):
 
 
 def _rewrapped(
-    function: Callable[[Design, tuple[Any, ...]], Terms],
-    intercept: bool,
-    centre: Vector | None,
-    scale: Vector,
-    chunk: Design,
-    arrays: tuple[Any, ...],
+    function: Callable[..., Terms], shell: dict[str, Any], chunk: Design, arrays: tuple[Any, ...]
 ) -> Terms:
     """Return function of a chunk wrapped where it lies."""
-    return function(ScaledDesign(chunk, intercept=intercept, centre=centre, scale=scale), arrays)
+    return function(ScaledDesign(chunk, **shell), arrays)
 
 
 def _checked_scale(scale: npt.ArrayLike | None, d: int) -> Vector:

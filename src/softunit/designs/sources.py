@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -78,6 +78,13 @@ class BlockSource(ABC):
     def describe(self, row: int) -> str:
         """Return where a row is, as a user finds it: "row 17 of part-3.parquet"."""
         return f"row {row}"
+
+    def described(self, start: int, stop: int) -> str:
+        """Return where rows [start, stop) are: all files or blocks that they came from."""
+        first, last = self.describe(start), self.describe(stop - 1)
+        if first.partition(" of ")[2] == last.partition(" of ")[2]:
+            return f"the rows from {first} on"
+        return f"the rows from {first} to {last}"
 
     def check_unchanged(self) -> None:  # noqa: B027 (what has no files has nothing to look at)
         """Raise an error if what is read is no longer what it was; called before each pass."""
@@ -158,7 +165,10 @@ def chosen(
         If a name is unknown, stands there twice, or is no text, or none is given.
     """
     wanted = names if wanted is None else wanted
-    if isinstance(wanted, str) or not all(isinstance(name, str) for name in wanted):
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise InputError(f"`columns` must be a list of names; got {wanted!r}.")
+    wanted = list(wanted)
+    if not all(isinstance(name, str) for name in wanted):
         raise InputError(f"`columns` must be a list of names; got {wanted!r}.")
     if not len(wanted):
         raise InputError(f"`columns` is empty, or {what} has no column: name at least one.")

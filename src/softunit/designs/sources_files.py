@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -46,6 +46,8 @@ DAMAGED = (
     tokenize.TokenError,
 )
 """What readers raise about bytes that they cannot make sense of."""
+
+SCHEMES = "file://, s3://, gs://, abfs:// and hdfs://"
 
 ZARR = (".zarray", "zarr.json")  # one of which a folder that is an array holds
 
@@ -124,8 +126,8 @@ class DataFile:
 
 
 @contextmanager
-def reading(file: object) -> Iterator[None]:
-    """Turn what readers raise about a file into a `FileError` that names it."""
+def reading(file: object, *also: type[Exception]) -> Iterator[None]:
+    """Turn what readers raise about a file, and errors of other kinds, into a `FileError`."""
     try:
         yield
     except InputError:
@@ -135,7 +137,7 @@ def reading(file: object) -> Iterator[None]:
             f"{file} asks for more memory than there is ({_first_line(error)}): it may be damaged;"
             " if it is not, allow the process more memory, or give a smaller `memory`."
         ) from error
-    except DAMAGED as error:
+    except (*DAMAGED, *also) as error:
         raise FileError(
             f"{file} cannot be read: {_first_line(error)}. It may be damaged, or was cut off or"
             " replaced while it was read."
@@ -161,9 +163,16 @@ def found_files(path: PathLike | Sequence[PathLike]) -> list[DataFile]:
     ------
     FileError
         If there is none, or a path does not exist.
+    InputError
+        If it is neither a path nor a list of them.
     """
     if not isinstance(path, (str, os.PathLike)):
-        if not len(path):
+        if isinstance(path, (bytes, Mapping)) or not isinstance(path, Iterable):
+            raise InputError(
+                f"a dataset is a path, a pattern, a URL, or a list of them; got {type(path)}."
+            )
+        path = list(path)
+        if not path:
             raise FileError("the list of files is empty: give at least one.")
         return [file for each in path for file in found_files(each)]
     text = os.fspath(path)
@@ -205,9 +214,21 @@ def _remote(text: str) -> Iterator[DataFile]:
     load_arrow()
     from pyarrow import fs
 
-    with reading(text):
+    try:
         filesystem, path = fs.FileSystem.from_uri(text)
+    except (ValueError, NotImplementedError, OSError) as error:
+        raise FileError(
+            f"{text} is no URL that pyarrow can open: {_first_line(error)}. It knows {SCHEMES}; for"
+            " others, http among them, bring the files here first."
+        ) from error
+    try:
         info = filesystem.get_file_info(path)
+    except OSError as error:
+        raise FileError(
+            f"{text} cannot be reached: {_first_line(error)}. Check the address, the network and"
+            " your credentials."
+        ) from error
+    with reading(text):
         if info.type == fs.FileType.Directory:
             listed = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
             names = [each.path for each in listed if each.type == fs.FileType.File]

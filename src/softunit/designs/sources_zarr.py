@@ -109,20 +109,43 @@ class ZarrSource(BlockSource):
         """Return one column, called x0, x1, ..., in its own dtype, (n,)."""
         (column,) = chosen([name], [f"x{j}" for j in range(self._array.shape[1])], self.path)
         out = np.empty(self.shape[0], dtype=self._array.dtype.newbyteorder("="))
-        with reading(self.path):
-            for start, stop in self.stretches:
-                out[start:stop] = self._array[start:stop, int(column)]
+        for start, stop in self.stretches:
+            out[start:stop] = self._entries(start, stop, int(column))
         return out
 
     def read(self, numbers: Sequence[int]) -> Blocks:
         """Yield (first row, block) for some stretches, which are one block each."""
         for number in numbers:
             start, stop = self.stretches[number]
-            with reading(self.path):
-                block = np.asarray(self._array[start:stop])
+            block = self._entries(start, stop, slice(None))
             if self._index is not None:
                 block = np.take(block, self._index, axis=1)
             yield start, np.ascontiguousarray(block, dtype=self.dtype)
+
+    def _entries(self, start: int, stop: int, column: int | slice) -> Array:
+        """Return the entries of some rows, each out of a chunk that is there.
+
+        Zarr reads a chunk without a file as fill values, so one that was lost would be zeros.
+        """
+        where = f"{self.path} (rows {start} to {stop - 1})"
+        with reading(where, RuntimeError):  # what codecs raise about bytes that they cannot decode
+            entries = np.asarray(self._array[start:stop, column])
+            for chunk in self._chunk_files(start, stop):
+                if not chunk.is_file():
+                    raise FileError(
+                        f"{chunk} is missing, and Zarr would read its rows as"
+                        f" {self._array.fill_value}. If it was never written, for it holds nothing"
+                        " else, write the array with zarr.config.set("
+                        "{'array.write_empty_chunks': True}); else restore it."
+                    )
+        return entries
+
+    def _chunk_files(self, start: int, stop: int) -> Iterator[Path]:
+        array = self._array
+        rows, columns = getattr(array, "shards", None) or array.chunks
+        for i in range(start // rows, -(-stop // rows)):
+            for j in range(-(-array.shape[1] // columns)):
+                yield Path(self.path) / array.metadata.encode_chunk_key((i, j))
 
 
 def _facts(path: str) -> Iterator[DataFile]:

@@ -25,7 +25,7 @@ class SparseDesign(Design):
     Raises
     ------
     InputError
-        If it is not sparse or has no row or no column.
+        If it is not sparse, has no row or no column, or its indices point outside of it.
 
     Notes
     -----
@@ -39,9 +39,10 @@ class SparseDesign(Design):
             raise InputError(f"SparseDesign needs a SciPy sparse matrix; got {type(matrix)}.")
         if matrix.ndim != 2 or 0 in matrix.shape:
             raise InputError(f"A must have shape (n, d) with n, d >= 1; got {matrix.shape}.")
-        a = matrix.tocsr()
-        if not a.has_canonical_format:
+        a = checked_csr(matrix)
+        if not a.has_canonical_format or len(a.data) > a.nnz:
             a = a.copy()  # the caller's entries stay as they are
+            a.prune()
             a.sum_duplicates()
         if a.dtype not in (np.float32, np.float64):
             a = a.astype(np.float64)
@@ -155,3 +156,73 @@ class SparseDesign(Design):
     def abs_rmatvec(self, g: Vector) -> Vector:
         """Return |A|' g, shape (d,)."""
         return np.asarray(abs(self.matrix).T @ g)
+
+
+def checked_csr(matrix: Any, what: str = "A") -> Any:
+    """Return a sparse matrix as CSR, without a copy if it is; its indices are looked at first.
+
+    SciPy's loops believe the indices: one that points outside would end the process, or add up
+    what lies beside the matrix in memory.
+
+    Parameters
+    ----------
+    matrix : scipy sparse matrix or array
+    what : str, default "A"
+        How messages call it.
+
+    Raises
+    ------
+    InputError
+        If an index points outside of the matrix; the first is named.
+    """
+    fault = _fault_of_triples(matrix) if matrix.format == "coo" else _fault_of_lines(matrix)
+    if fault:
+        raise InputError(
+            f"{what} is a broken sparse matrix: {fault}. Something changed its arrays after it was"
+            " made: make it anew."
+        )
+    return matrix.tocsr()
+
+
+def _fault_of_triples(matrix: Any) -> str:
+    """Return what is wrong with the places of a COO matrix, or nothing."""
+    for name, index, size in zip(("row", "col"), matrix.coords, matrix.shape, strict=False):
+        if len(index) != len(matrix.data):
+            return f"`{name}` has {len(index)} entries, `data` {len(matrix.data)}"
+        bad = _first_outside(index, size)
+        if bad is not None:
+            return f"`{name}` holds {index[bad]}, where 0 to {size - 1} can be"
+    return ""
+
+
+def _fault_of_lines(matrix: Any) -> str:
+    """Return what is wrong with the indices of a CSR, CSC or BSR matrix, or nothing."""
+    if matrix.format not in ("csr", "csc", "bsr"):
+        return ""  # other formats come to CSR by way of COO, whose indices they make themselves
+    size = np.asarray(matrix.shape) // (matrix.blocksize if matrix.format == "bsr" else 1)
+    lines, width = map(int, size[::-1] if matrix.format == "csc" else size)
+    pointers, indices = matrix.indptr, matrix.indices
+    if len(pointers) != lines + 1 or pointers[0] != 0:
+        return f"`indptr` must begin with 0 and have {lines + 1} entries; it has {len(pointers)}"
+    falls = np.flatnonzero(pointers[1:] < pointers[:-1])
+    if len(falls):
+        at = int(falls[0])
+        return f"`indptr` falls from {pointers[at]} to {pointers[at + 1]} at entry {at + 1}"
+    stored = min(len(indices), len(matrix.data))
+    if pointers[-1] > stored:
+        return f"`indptr` promises {pointers[-1]} entries where {stored} are stored"
+    bad = _first_outside(indices[: pointers[-1]], width)
+    if bad is None:
+        return ""
+    line = int(np.searchsorted(pointers, bad, side="right")) - 1
+    line_name, name = ("column", "row") if matrix.format == "csc" else ("row", "column")
+    if matrix.format == "bsr":
+        line_name, name = "row of blocks", "column of blocks"
+    return f"{line_name} {line} has an entry in {name} {indices[bad]}, where 0 to {width - 1} are"
+
+
+def _first_outside(index: npt.NDArray[np.integer], size: int) -> int | None:
+    """Return the place of the first index that is not one of 0 to size - 1."""
+    if not len(index) or (index.min() >= 0 and index.max() < size):
+        return None
+    return int(np.argmax((index < 0) | (index >= size)))

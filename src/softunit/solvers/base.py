@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from softunit._typing import Array
 from softunit.errors import NeedsError
@@ -112,3 +112,16 @@ class Solver(ABC, Generic[S]):
                 f"{type(self).__name__} samples rows, but {type(problem.unit).__name__} couples"
                 " all rows. Newton, GradientRegularizedNewton, LBFGS and GradientDescent would do."
             )
+
+
+def check_scores_kept(solver: Solver[Any], problem: Problem) -> None:
+    """Raise `NeedsError` where a solver that works on stored scores cannot have them."""
+    if problem.stores_scores:
+        return
+    (n, _), home = problem.design.shape, problem.design.home
+    why = f"the rows live on a {home}"
+    if home == "memory":
+        why = f"{n} x {problem.columns} of them are more than the memory rule allows"
+    raise NeedsError(
+        f"{type(solver).__name__} keeps the scores, and {why}. SketchedNewton and LBFGS would do."
+    )

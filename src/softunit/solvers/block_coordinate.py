@@ -18,7 +18,7 @@ from softunit.line import Line
 from softunit.point import Point
 from softunit.problem import FORM_LIMIT, Problem
 from softunit.solution import Status
-from softunit.solvers.base import Solver
+from softunit.solvers.base import Solver, check_scores_kept
 from softunit.solvers.blocks import (
     Columns,
     Index,
@@ -158,15 +158,7 @@ class BlockCoordinate(Solver[BlockState]):
         """Raise `NeedsError` where the problem lacks what a block needs."""
         super().check(problem)
         unit, d = type(problem.unit).__name__, problem.shape[0]
-        if not problem.stores_scores:
-            n, k = problem.design.shape[0], problem.columns
-            home = problem.design.home
-            away = f"they belong to rows that live on a {home}"
-            why = "are more than the memory rule allows" if home == "memory" else away
-            raise NeedsError(
-                f"BlockCoordinate keeps the scores, and {n} x {k} of them {why}: SketchedNewton"
-                " and LBFGS would do."
-            )
+        check_scores_kept(self, problem)
         if self.update == "tree" and not problem.unit.rowwise:
             raise NeedsError(
                 f"tree updates need rows that do not meet, but {unit} couples all rows: no block of"

@@ -12,11 +12,11 @@ from scipy.special import digamma
 from softunit._checks import check_choice, check_count, check_positive
 from softunit._numeric import EPS, dot
 from softunit._typing import Array
-from softunit.errors import InputError, NeedsError
+from softunit.errors import InputError
 from softunit.point import Point
 from softunit.problem import Problem
 from softunit.solution import Status
-from softunit.solvers.base import Solver
+from softunit.solvers.base import Solver, check_scores_kept
 from softunit.solvers.directions import (
     SCORES_MOVE,
     Directions,
@@ -152,12 +152,7 @@ class ZerothOrder(Solver[ZerothOrderState]):
     def check(self, problem: Problem) -> None:
         """Raise `NeedsError` where scores do not fit the memory rule."""
         super().check(problem)
-        if not problem.stores_scores:
-            n, k = problem.design.shape[0], problem.columns
-            raise NeedsError(
-                f"ZerothOrder keeps the scores, and {n} x {k} of them are more than the memory rule"
-                " allows. SketchedNewton and LBFGS would do."
-            )
+        check_scores_kept(self, problem)
 
     # Hooks of the loop: what others ask of a gradient ---------------------------------------------
 

@@ -141,11 +141,11 @@ def claimed_bytes(kinds: Iterable[Any], rows: int) -> int:
 def _width(kind: Any) -> int:
     types = load_pyarrow().types
     if types.is_struct(kind):
-        return sum(_width(kind.field(place).type) for place in range(kind.num_fields))
+        return sum(_width(each.type) for each in kind)
     if types.is_fixed_size_list(kind):
-        return int(kind.list_size * _width(kind.value_type))
+        return _width(kind.value_type) * int(kind.list_size)
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:  # of no fixed width
         return _CODE
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from softunit._files import load_pyarrow
 from softunit.errors import FileError
+from softunit.tables.far_files import check_protocol, in_time
 from softunit.tables.names import cut, listed, show
 from softunit.tables.reading import known_format, not_there, table_format
 
@@ -106,7 +107,8 @@ def find_files(paths: Sequence[str], *, format: str | None = None) -> tuple[Data
     Raises
     ------
     FileError
-        If nothing is there, formats are mixed, or folders name different columns.
+        If nothing is there, a file is there twice, formats are mixed, or folders name different
+        columns.
     """
     kind = None if format is None else known_format(format)
     found: list[DataFile] = []
@@ -124,8 +126,24 @@ def find_files(paths: Sequence[str], *, format: str | None = None) -> tuple[Data
     if len(found) > 1 and not any(os.path.isdir(p) or is_url(p) or _wild(p) for p in paths):
         root = os.path.commonpath([os.path.dirname(os.path.abspath(file.path)) for file in found])
         found = [DataFile(f.path, f.kind, _keys(os.path.abspath(f.path), root)) for f in found]
+    _check_once(found)
     _check_alike(found)
     return tuple(found)
+
+
+def _check_once(files: Sequence[DataFile]) -> None:
+    """Refuse a file that several paths mean: its rows would count twice."""
+    seen: dict[str, str] = {}
+    for file in files:
+        away = "" if file.filesystem is None else str(file.filesystem.type_name)
+        place = os.path.realpath(file.path) if away in ("", "local") else f"{away}:{file.path}"
+        if place in seen:
+            link = "" if seen[place] == file.path else f", as {seen[place]} and as {file.path}"
+            raise FileError(
+                f"{file.path} is among the files twice{link}: its rows would count twice. Give it"
+                " once; a folder or a glob brings all its files with it."
+            )
+        seen[place] = file.path
 
 
 def _check_alike(files: Sequence[DataFile]) -> None:
@@ -221,14 +239,22 @@ def _of_url(url: str, kind: str | None) -> list[DataFile]:
     load_pyarrow()
     from pyarrow import fs
 
-    try:
-        wild = bool(_WILD.search(url))
-        base = _fixed(url).rpartition("/")[0] if wild else url
+    wild = bool(_WILD.search(url))
+    base = _fixed(url).rpartition("/")[0] if wild else url
+
+    def look() -> tuple[Any, str, Any, list[str]]:
         filesystem, inside = fs.FileSystem.from_uri(base)
-        info = filesystem.get_file_info(inside)
+        info, paths = filesystem.get_file_info(inside), []
         if wild or info.type == fs.FileType.Directory:
             below = filesystem.get_file_info(fs.FileSelector(inside, recursive=True))
             paths = sorted(item.path for item in below if item.is_file)
+        return filesystem, inside, info, paths
+
+    check_protocol(url)
+    try:
+        filesystem, inside, info, paths = in_time(url, look)
+    except FileError:
+        raise
     except (OSError, ValueError, NotImplementedError) as error:
         raise FileError(
             f"{url} cannot be opened: {cut(error)}. Check the address and that you may read it."

@@ -25,7 +25,7 @@ from softunit.tables.table import Table
 ROWS = 1 << 16
 """Rows of a block, at most, where nothing else is asked for."""
 
-_BLOCK = 1 << 22  # bytes of such a block, about: larger ones are read no faster
+_BLOCK = 1 << 21  # bytes of such a block, about: larger ones save little time
 _LEAST = 1 << 10  # rows
 
 
