@@ -247,7 +247,7 @@ def _checked_away(
     """Return an array that is kept elsewhere; its shape and its range are checked there."""
     has, hold = ("have", "hold") if name.endswith(PLURAL) else ("has", "holds")
     if value.shape != shape:
-        raise InputError(f"{name} {has} shape {value.shape}, but the scores need {shape}.")
+        raise InputError(f"{name} {has} shape {value.shape}; what is needed is shape {shape}.")
     low, total = value.min(), value.sum()
     if not np.isfinite(total):
         raise InputError(f"{name} {hold} NaN or infinity, or the sum overflows: {total}.")

@@ -656,7 +656,7 @@ def with_entry(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.ones(N - 1), r"the weights have shape \(199,\); they must have shape \(200,\)"),
+        (np.ones(N - 1), r"the weights have shape \(199,\); what is needed is shape \(200,\)"),
         (np.ones((N, 1)), r"the weights have shape \(200, 1\)"),
         (with_entry(np.nan), "the weights hold NaN or infinity"),
         (with_entry(np.inf), "the weights hold NaN or infinity"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,7 +33,8 @@ def columns_of(source: Any) -> tuple[str, ...] | None:
     Raises
     ------
     InputError
-        If a column does not hold numbers; all such columns are named.
+        If a column does not hold numbers, where all such columns are named, or has the name of
+        another.
     """
     if not hasattr(source, "columns"):
         return None
@@ -47,7 +49,11 @@ def columns_of(source: Any) -> tuple[str, ...] | None:
             f" {'do' if len(bad) > 1 else 'does'} not hold numbers. Encode text and categories"
             " first (dask_ml, or the command line), or leave these columns out."
         )
-    return tuple(str(name) for name in source.columns)
+    names = tuple(str(name) for name in source.columns)
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise InputError(f"A has the column {twice[0]!r} more than once: give each its own name.")
+    return names
 
 
 def delayed_blocks(source: Any, what: str) -> list[list[Any]]:

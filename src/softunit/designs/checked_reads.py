@@ -106,7 +106,8 @@ class CheckedReads:
         source = self.source
         if sparse.issparse(block):
             what = f"the rows from {source.describe(start)} on"
-            check_finite_columns(checked_csr(block, f"what holds {what}"), source.names, what=what)
+            block = checked_csr(block, f"the block of {what}")
+            check_finite_columns(block, source.names, what=what)
             return
         found = first_bad_column(block)
         if found is not None:

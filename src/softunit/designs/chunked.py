@@ -45,7 +45,8 @@ class ChunkedDesign(ChunkwiseDesign):
         sparse matrices. A list does; a generator does not, for it can be read only once.
     memory : str or int, default "2GB"
         What the design may hold at once: chunks read ahead, and rows that solvers gather (at most
-        a quarter of it). Rows given as float32 are kept so.
+        a quarter of it); 8 MB at least, and more where rows are very wide. Rows given as float32
+        are kept so.
 
     Attributes
     ----------
@@ -60,6 +61,30 @@ class ChunkedDesign(ChunkwiseDesign):
         can be read only once; later, if a row holds NaN or infinity.
     FileError
         Later, if files vanish or change between passes.
+
+    Notes
+    -----
+    A user needs four things of it: `from_dataset`, `names`, `read_column` and `passes`. All else
+    is for solvers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softunit import SoftmaxClassifier
+    >>> from softunit.designs import ChunkedDesign
+    >>> rng = np.random.default_rng(0)
+    >>> blocks = [rng.standard_normal((500, 3)) for _ in range(4)]
+    >>> target = np.concatenate([block[:, 0] + block[:, 1] > 0 for block in blocks])
+    >>> design = ChunkedDesign(blocks, memory="8MB")
+    >>> design
+    ChunkedDesign(2,000 x 3 float64 from blocks, memory='8 MB')
+    >>> SoftmaxClassifier().fit(design, target).score(design, target) > 0.9
+    True
+
+    Files are read in the same way; the target is a column of them:
+
+    >>> design = ChunkedDesign.from_dataset("rows/", columns=["a", "b"])  # doctest: +SKIP
+    >>> SoftmaxClassifier().fit(design, design.read_column("y"))  # doctest: +SKIP
     """
 
     def __init__(self, source: Any, *, memory: str | int = "2GB") -> None:
@@ -144,7 +169,8 @@ class ChunkedDesign(ChunkwiseDesign):
     def passes(self) -> float:
         """Full sequential reads made so far; parts of one count as the share that they read.
 
-        Reads of some columns count as the share of the bytes that these take.
+        Reads of some columns count as the share of the bytes that these take. What `read_column`
+        reads is not counted: it belongs to no pass.
         """
         return self._reads.tally.rows / self.shape[0]
 
@@ -228,7 +254,24 @@ class ChunkedDesign(ChunkwiseDesign):
         return array
 
     def columns(self, index: npt.NDArray[np.integer]) -> ChunkedDesign:
-        """Return the design of some columns; where files allow it only these are read."""
+        """Return the design of some columns; where files allow it only these are read.
+
+        Parameters
+        ----------
+        index : ndarray of int, shape (m,), or of bool, shape (d,)
+
+        Raises
+        ------
+        InputError
+            If a column is not there, or none is left.
+        """
+        d, asked = self.shape[1], np.asarray(index)
+        if asked.dtype == bool and asked.shape == (d,):
+            asked = np.flatnonzero(asked)
+        whole = asked.ndim == 1 and len(asked) and asked.dtype.kind in "iu"
+        if not whole or asked.min() < -d or asked.max() >= d:
+            raise InputError(f"columns must be some of 0 to {d - 1}; got {index!r}.")
+        index = np.where(asked < 0, asked + d, asked)
         part = object.__new__(ChunkedDesign)
         reads = self._reads
         part._set(CheckedReads(self.source.columns(index), reads.budget, reads.tally))
@@ -251,6 +294,8 @@ class ChunkedDesign(ChunkwiseDesign):
         InputError
             If there is no such column, or a value in it is missing.
         """
+        if not isinstance(name, str):
+            raise InputError(f"a column is read by its name, a text; got {name!r}.")
         return self.source.read_column(name)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,11 @@ from softunit._checks import counted
 from softunit._typing import Array
 from softunit.designs._memory import Budget
 from softunit.designs.sources import Block, Blocks, BlockSource, storage_dtype
+from softunit.designs.sparse import checked_csr
 from softunit.errors import InputError
+
+
+SAME = "give the same blocks each time that they are iterated over."
 
 
 class IterableSource(BlockSource):
@@ -37,6 +44,8 @@ class IterableSource(BlockSource):
     error = InputError
 
     def __init__(self, blocks: Any, budget: Budget) -> None:
+        if _is_single(blocks):
+            raise InputError(_wish(blocks))
         try:
             iterator = iter(blocks)
         except TypeError as error:
@@ -48,8 +57,10 @@ class IterableSource(BlockSource):
                 f"{type(blocks).__name__} gives its blocks only once, but every pass reads them"
                 " anew: give a list, or an object whose __iter__ begins again."
             )
-        self._blocks, self._first = blocks, -1
-        self.names = None
+        self._blocks, self.names = blocks, None
+        # Rows of each block, and how many there are: noted at the first reading.
+        self._lengths: dict[int, int] = {}
+        self._count: int | None = None
         n, entries = self._counted(iterator, getattr(blocks, "shape", None))
         self.shape = (n, self._width)
         self._row_entries = entries
@@ -60,12 +71,14 @@ class IterableSource(BlockSource):
         """Look at the first block, and count the rows unless they are known."""
         n = stored = 0
         self.reads = 0
-        for number, raw in enumerate(iterator):
+        for number, raw in _numbered(iterator):
             block = _as_block(raw, number)
+            self._lengths[number] = block.shape[0]
             if not number:
                 self._width, self._raw, self._sparse = block.shape[1], raw, sparse.issparse(block)
                 self.dtype = storage_dtype([block.dtype])
                 self.names = _names(raw)
+                _check_single_names(self.names)
                 self._raw_dtype = block.dtype
             self._check(raw, block, number)
             n += block.shape[0]
@@ -74,7 +87,7 @@ class IterableSource(BlockSource):
                 n = int(shape[0])
                 break
         else:
-            self.reads = 1
+            self.reads, self._count = 1, len(self._lengths)
         if not n:
             raise InputError("there is no block with a row: a fit needs at least one row.")
         self._raw = None
@@ -91,8 +104,7 @@ class IterableSource(BlockSource):
     def describe(self, row: int) -> str:
         """Return the row and the block that it came in."""
         at = 0
-        for number, raw in enumerate(self._blocks):
-            length = _as_block(raw, number).shape[0]
+        for number, length in sorted(self._lengths.items()):
             if row < at + length:
                 return f"row {row - at} of block {number}"
             at += length
@@ -106,10 +118,23 @@ class IterableSource(BlockSource):
         yield from _sparse_blocks(checked, self) if self._sparse else self._merged(checked)
 
     def _checked(self) -> Iterator[Block]:
-        for number, raw in enumerate(self._blocks):
+        number = -1
+        for number, raw in _numbered(iter(self._blocks)):
             block = _as_block(raw, number)
             self._check(raw, block, number)
+            length = self._lengths.setdefault(number, block.shape[0])
+            if length != block.shape[0] or number == self._count:
+                was = f"{length} before" if number != self._count else "was not there before"
+                raise InputError(
+                    f"block {number} has {counted(block.shape[0], 'row')} now, and {was}: {SAME}"
+                )
             yield block
+        if self._count is None:
+            self._count = number + 1
+        if number + 1 < self._count:
+            raise InputError(
+                f"there is no block {number + 1} now, and there were {self._count} before: {SAME}"
+            )
 
     def _merged(self, blocks: Iterator[Array]) -> Blocks:
         """Yield copies of the blocks, joined and cut to the rows of a chunk."""
@@ -163,6 +188,55 @@ def _sparse_blocks(blocks: Iterator[Any], source: IterableSource) -> Blocks:
             start += block.shape[0]
 
 
+def _numbered(blocks: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (number, block), and say of which block it is what its reader raises."""
+    for number in count():
+        try:
+            raw = next(blocks)
+        except StopIteration:
+            return
+        except (InputError, MemoryError):  # these say what they have to say
+            raise
+        except Exception as error:
+            raise InputError(
+                f"block {number} could not be read: {type(error).__name__}: {error}."
+            ) from error
+        yield number, raw
+
+
+def _is_single(blocks: Any) -> bool:
+    """Whether an object is rows or files by itself, and not what gives blocks of rows."""
+    if isinstance(blocks, (str, bytes, PathLike, Mapping)) or sparse.issparse(blocks):
+        return True
+    # A generator is told what it is; so is an Arrow reader, which has a schema like a table.
+    if isinstance(blocks, Iterator):
+        return False
+    rows = any(hasattr(blocks, name) for name in ("__array__", "__dataframe__", "schema"))
+    return rows and getattr(blocks, "ndim", 2) != 3  # an array (b, m, d) gives b blocks
+
+
+def _wish(blocks: Any) -> str:
+    """Return the sentence on what to do with a single object."""
+    kind = f"{type(blocks).__module__.partition('.')[0]}.{type(blocks).__name__}"
+    if isinstance(blocks, (str, PathLike)):
+        return f"ChunkedDesign takes blocks of rows: open {str(blocks)!r} by its from_dataset."
+    if kind.startswith("dask"):
+        return f"ChunkedDesign takes blocks of rows; got {kind}: DaskDesign takes that."
+    if hasattr(blocks, "to_batches") and not hasattr(blocks, "num_rows"):
+        return f"ChunkedDesign takes blocks of rows; got {kind}: open its path by from_dataset."
+    if isinstance(blocks, (bytes, Mapping)):
+        return f"ChunkedDesign takes blocks of rows, as arrays or frames; got {kind}."
+    return f"ChunkedDesign takes blocks of rows; got a single {kind}: wrap it in a list."
+
+
+def _check_single_names(names: tuple[str, ...] | None) -> None:
+    twice = [name for name, times in Counter(names or ()).items() if times > 1]
+    if twice:
+        raise InputError(
+            f"block 0 has the column {twice[0]!r} more than once: give each its own name."
+        )
+
+
 def _names(raw: Any) -> tuple[str, ...] | None:
     names = getattr(raw, "column_names", None)  # Arrow's columns are arrays, not names
     if names is None:
@@ -177,11 +251,15 @@ def _as_block(raw: Any, number: int) -> Block:
     if sparse.issparse(raw):
         if raw.dtype.kind not in "fiub":
             raise InputError(f"block {number} holds {raw.dtype}: only real numbers can be used.")
-        return raw.tocsr()
+        return checked_csr(raw, f"block {number}")
     if hasattr(raw, "column_names") or (hasattr(raw, "schema") and hasattr(raw, "num_rows")):
         raw = _of_arrow(raw)
+    _check_unmasked(raw, number)
     try:
         array = np.asarray(raw)
+        if array.dtype.kind in "USmM" or (array.dtype.kind == "O" and _has_text(array)):
+            kind = "dates" if array.dtype.kind in "mM" else "texts"
+            raise TypeError(f"it holds {kind}, to be encoded as numbers first")
         if array.dtype.kind not in "fiub":
             array = array.astype(
                 np.float64, casting="safe" if array.dtype.kind == "c" else "unsafe"
@@ -191,6 +269,21 @@ def _as_block(raw: Any, number: int) -> Block:
     if array.ndim != 2 or not array.shape[1]:
         raise InputError(f"block {number} has shape {array.shape}: it must be (m, d), d >= 1.")
     return array
+
+
+def _check_unmasked(raw: Any, number: int) -> None:
+    """Raise `InputError` if an entry of a masked array is masked: its mask would be lost."""
+    if np.ma.isMaskedArray(raw) and np.ma.getmaskarray(raw).any():
+        where = np.argwhere(np.ma.getmaskarray(raw))[0].tolist()
+        raise InputError(
+            f"block {number} is masked at {tuple(where)}, the first of"
+            f" {counted(int(np.ma.count_masked(raw)), 'entry', 'entries')}: fill them, or drop"
+            " these rows."
+        )
+
+
+def _has_text(array: Array) -> bool:
+    return any(isinstance(value, (str, bytes)) for value in array.flat)
 
 
 def _of_arrow(batch: Any) -> Array:

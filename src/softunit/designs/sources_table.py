@@ -16,6 +16,7 @@ from softunit.designs.sources import Block, Blocks, BlockSource, chosen, storage
 from softunit.designs.sources_arrow import TableFile, is_number, number_dtype, put_numbers
 from softunit.designs.sources_columns import gathered_column
 from softunit.designs.sources_files import listed, reading
+from softunit.designs.sources_keys import check_told, folder_columns
 from softunit.errors import FileError, InputError
 
 INDEX = "__index_level_"  # what pandas calls the row index when it writes one as a column
@@ -69,7 +70,7 @@ class TableSource(BlockSource):
         what = listed([table.file for table in self.files])
         if not n:
             raise FileError(f"{what} holds no rows: a fit needs at least one.")
-        keys = _keys(self.files)
+        keys = folder_columns([table.file for table in self.files])
         own = [name for name in self.files[0].names if not name.startswith(INDEX)]
         every = [*own, *(name for name in keys if name not in own)]
         self.names = tuple(every[j] for j in chosen(columns, every, what))
@@ -108,8 +109,11 @@ class TableSource(BlockSource):
 
     def describe(self, row: int) -> str:
         """Return the row's number in its file."""
-        number = int(np.searchsorted(self._offsets, row, side="right")) - 1
+        number = self._file_of(row)
         return f"row {row - self._offsets[number]} of {self.files[number].file}"
+
+    def _file_of(self, row: int) -> int:
+        return int(np.searchsorted(self._offsets, row, side="right")) - 1
 
     def check_unchanged(self) -> None:
         """Raise `FileError` if a file is gone or another."""
@@ -124,10 +128,13 @@ class TableSource(BlockSource):
     def read_column(self, name: str) -> Array:
         """Return one column of the files, used or not, in the order of the rows, (n,)."""
         own = self.files[0].names
-        keys = _keys(self.files)
+        paths = [table.file for table in self.files]
+        keys = folder_columns(paths)
         if name not in own and name not in keys:
             every = [*own, *keys]
             raise InputError(f"{self} has no column {name!r}.{near_names(name, every)}")
+        if name not in own:
+            check_told(name, keys[name], paths)
         self.check_unchanged()
         texts = []
         if name in own and not is_number(_checked_type(self.files, name)):
@@ -177,16 +184,24 @@ class TableSource(BlockSource):
                     number, batch = next(batches, (number, None))
                     at = 0
                     if batch is None:
-                        raise FileError(
-                            f"{self.files[number].file} ends before {self.describe(start + filled)}"
-                            ", which it promises to hold: it is damaged, or was cut off."
-                        )
+                        raise self._ended(start + filled)
                 take = min(size - filled, batch.num_rows - at)
                 self._put(out[:, filled : filled + take], number, batch.slice(at, take))
                 filled, at = filled + take, at + take
             yield start, out.T
-        if (batch is not None and at < batch.num_rows) or next(batches, None) is not None:
+        number, batch = next(batches, (number, None if batch is None else batch.slice(at)))
+        if batch is not None and batch.num_rows:
+            self.files[number].file.check_unchanged()
             raise FileError(f"{self.files[number].file} holds more rows than it promises.")
+
+    def _ended(self, row: int) -> FileError:
+        """Return the error of a file that lacks a row; it may be one that was replaced."""
+        file = self.files[self._file_of(row)].file
+        file.check_unchanged()
+        return FileError(
+            f"{file} ends before {self.describe(row)}, which it promised to hold: it is damaged, or"
+            " was cut off."
+        )
 
     def _put(self, out: Block, number: int, batch: Any) -> None:
         """Write the columns of a batch into rows of an array."""
@@ -287,24 +302,3 @@ def _check_numbers(types: dict[str, Any], keys: dict[str, Any], what: str) -> No
             f"column {name!r} of {what} holds no numbers but {kinds[name]}: pass `columns` with the"
             " names of those that do, or encode it first (the command line does)."
         )
-
-
-def _keys(files: Sequence[TableFile]) -> dict[str, Array]:
-    """Return what the names of folders say, a value for each file: integers, floats or texts."""
-    names = list(files[0].file.keys)
-    for table in files:
-        if list(table.file.keys) != names:
-            raise FileError(
-                f"{table.file} lies in folders that name {list(table.file.keys) or 'nothing'}, but"
-                f" those of {files[0].file} name {names or 'nothing'}: name all alike (key=value)."
-            )
-    return {name: _typed([table.file.keys[name] for table in files]) for name in names}
-
-
-def _typed(values: list[str]) -> Array:
-    for dtype in (np.int32, np.int64, np.float64):
-        try:
-            return np.array(values).astype(dtype)
-        except (ValueError, OverflowError):
-            continue
-    return np.array(values, dtype=object)

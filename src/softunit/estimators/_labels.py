@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 
 from softunit._row_array import RowArray, Terms
@@ -31,9 +30,9 @@ def unique_labels(labels: Array | RowArray) -> Array:
     Raises
     ------
     InputError
-        If labels of several types stand side by side.
+        If labels of several types stand side by side, or one is NaN or infinite.
     ValueError
-        From scikit-learn, if they hold NaN or look continuous.
+        From scikit-learn, if they look continuous.
     """
     _check(labels)
     if isinstance(labels, RowArray):
@@ -192,17 +191,41 @@ def _check(labels: Any) -> None:
         kinds = (labels.fold(_kinds, union) if there else _kinds(labels))[0].tolist()
         if len(kinds) > 1:
             raise InputError(
-                f"y holds labels of types {', '.join(kinds)} side by side: make them one type, and"
-                " fill or drop missing ones."
+                f"y holds labels of types {', '.join(kinds)} side by side, {_odd_one(labels)}:"
+                " make them one type, and fill or drop missing ones."
             )
         if there or not few:
             check_classification_targets(labels[np.arange(min(len(labels), FEW))])
-    if there:
-        return
     if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name="y")
-    if few:
+        _check_finite(labels)
+    if few and not there:
         check_classification_targets(labels)
+
+
+def _check_finite(labels: Any) -> None:
+    """Raise where a label is NaN or infinite: which row it is in, and how many there are."""
+    there = isinstance(labels, RowArray)
+    count = int((labels.fold(_lost) if there else _lost(labels))[0])
+    if count:
+        row = int(np.argmin(np.asarray(labels.map(np.isfinite) if there else np.isfinite(labels))))
+        name = "NaN" if np.isnan(labels[[row]][0]) else "an infinity"
+        raise InputError(
+            f"y holds {name} in row {row}, and NaN or infinity in {count} of {len(labels)} rows in"
+            " all: drop these rows, or give them labels."
+        )
+
+
+def _lost(labels: Array) -> Terms:
+    return (
+        sum(int(np.count_nonzero(~np.isfinite(labels[rows]))) for rows in blocks_of(len(labels))),
+    )
+
+
+def _odd_one(labels: Any) -> str:
+    """Return a clause on the first label whose type is not that of row 0."""
+    values = np.asarray(labels).tolist()
+    row = next(i for i, label in enumerate(values) if type(label) is not type(values[0]))
+    return f"{values[0]!r} in row 0 and {values[row]!r} in row {row}"
 
 
 def _kinds(labels: Array) -> Terms:
@@ -216,8 +239,6 @@ def _check_classes(found: Array, labels: Array | RowArray) -> None:
     """Let scikit-learn judge many labels by those that occur: its own copies are as long as y."""
     if not isinstance(labels, RowArray) and len(labels) <= BLOCK:
         return
-    if found.dtype.kind == "f":
-        assert_all_finite(found, input_name="y")
     # Twice each: where mostly different labels stand, scikit-learn thinks of a regression.
     often = 2 * len(found) <= len(labels)
     check_classification_targets(np.repeat(found, 2) if often else found)
