@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -145,6 +146,7 @@ def _is_stream(path: str | os.PathLike[str]) -> bool:
 def _resolve(path: str | os.PathLike[str]) -> Path:
     """Return the file behind `path`, links followed; refuse folders and missing folders."""
     target = Path(os.path.realpath(path))
+    _check_length(path, target)
     if target.is_dir():
         raise FileError(f"{path} cannot be written: it is a folder. Give a file name inside it.")
     if not target.parent.is_dir():
@@ -153,6 +155,18 @@ def _resolve(path: str | os.PathLike[str]) -> Path:
             " Make it first, or choose another path."
         )
     return target
+
+
+def _check_length(path: str | os.PathLike[str], target: Path) -> None:
+    """Refuse a path whose name, or that of a folder, is longer than the file system takes."""
+    try:
+        os.lstat(target)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise FileError(
+                f"a path of {len(os.fspath(path))} characters cannot be written: it is too long"
+                f" for this file system. It begins {os.fspath(path)[:40]!r}; choose a shorter name."
+            ) from error
 
 
 def _open_neighbour(path: str | os.PathLike[str], target: Path) -> tuple[int, str]:

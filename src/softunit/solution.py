@@ -176,8 +176,9 @@ class Solution:
     @property
     def message(self) -> str:
         """One sentence on how the run ended, with its figures, and the advice of its status."""
+        s = "" if self.n_iter == 1 else "s"
         return (
-            f"{self.solver or 'The run'} stopped after {self.n_iter} iterations with largest"
+            f"{self.solver or 'The run'} stopped after {self.n_iter} iteration{s} with largest"
             f" gradient entry {self.gradient_norm:.2e} (tol {self.tol:.0e}). {self.status.advice}"
         )
 

@@ -83,7 +83,7 @@ def test_each_cut_is_found(tmp_path):
     whole = written(path)
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(FileError, match="cannot be resumed from"):
+        with pytest.raises(FileError, match=r"cannot be resumed from: .*\. To begin anew, give"):
             read_file(path)
     path.write_bytes(whole + b"\0")
     with pytest.raises(FileError, match=r"its arrays take 72 bytes, and it has 73"):

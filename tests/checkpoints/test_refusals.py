@@ -193,7 +193,7 @@ def test_an_unfinished_run_is_not_overwritten(tmp_path):
 def test_files_of_others_are_not_overwritten(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("a,b\n1,2\n3,4\n")
-    with pytest.raises(FileError, match=r"would be overwritten, though it is no finished check"):
+    with pytest.raises(FileError, match=r"though it is no finished .* damaged\. Remove it"):
         su.minimize(classes(), checkpoint=path)
     with pytest.raises(FileError, match="it is no checkpoint of softunit, or it is truncated"):
         su.minimize(classes(), checkpoint=path, resume=True)

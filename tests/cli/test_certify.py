@@ -73,7 +73,7 @@ def test_labels_that_the_model_does_not_know_are_refused(model, tmp_path, rng):
     data["species"] = np.where(np.arange(120) == 3, "iris", data["species"])
     write_table(tmp_path / "new.csv", data)
     said = refused("certify", model[0], tmp_path / "new.csv")
-    assert "'species' holds 'iris' in 1 rows" in said
+    assert "'species' holds 'iris' (1 row, in data row 4), which" in said
     data["species"] = np.arange(120) % 2 == 0
     write_table(tmp_path / "new.parquet", data)
     assert "does not know" in refused("certify", model[0], tmp_path / "new.parquet")

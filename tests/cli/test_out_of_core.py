@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
 
 from softunit.cli import homes
+from softunit.errors import FileError
 from softunit.model_file import load_model
 from softunit.tables import read_table, write_table
 from tests.cli.commands import columns, figures, matrix_file, refused, run
@@ -59,7 +61,9 @@ def test_rows_on_disk_give_the_model_of_rows_in_memory(data, tmp_path, monkeypat
         assert one["feature"] == other["feature"]
         assert one["effect"] == pytest.approx(other["effect"], rel=1e-6)
     assert "Rows live" in result.stdout
-    assert "on disk, within 8 MB of memory, read" in " ".join(result.stdout.split())
+    told = " ".join(result.stdout.split())
+    reads = re.search(r"on disk, within 8 MB of memory, read (\S+) times in full: (\S+) by", told)
+    assert float(reads[1]) >= 1 + float(reads[2]) >= 3
     assert "on disk, within 8 MB" in (tmp_path / "disk.html").read_text("utf-8")
     assert outside["source"] == f"{data}/*.parquet"
     assert outside["repeat"].startswith(f"softunit fit '{data}/*.parquet'")
@@ -73,15 +77,18 @@ def test_predictions_of_blocks_are_those_of_the_whole(data, tmp_path, monkeypatc
     run("fit", data, "--target", "kind", "--memory", LEAST, "--out", model)
     monkeypatch.setattr("softunit.designs._memory.CHUNK_LEAST", 1 << 15)
     monkeypatch.setattr("softunit.designs._memory.CHUNK_MOST", 1 << 15)
+    said = {}
     for name, more in {"whole": (), "blocks": ("--memory", LEAST)}.items():
-        run(
+        result = run(
             *("predict", model, data, *more, "--out", tmp_path / f"{name}.parquet"),
             *("--json", tmp_path / f"{name}.json"),
         )
+        said[name] = "The rows stayed on disk, within 8 MB of memory." in result.stdout
     whole, blocks = (read_table(tmp_path / f"{name}.parquet") for name in ("whole", "blocks"))
     assert whole.arrow.schema.equals(blocks.arrow.schema)
     for name in whole.names:
         assert whole.column(name).to_pylist() == pytest.approx(blocks.column(name).to_pylist())
+    assert said == {"whole": False, "blocks": True}
     one, other = (figures(tmp_path / f"{name}.json") for name in ("whole", "blocks"))
     assert set(one) == set(other)
     assert one["counts"] == other["counts"]
@@ -99,8 +106,9 @@ def test_certifying_from_disk_is_certifying_in_memory(data, tmp_path):
     write_table(
         data / "part-1.parquet", mixed(np.random.default_rng(0), 50) | {"kind": ["dog"] * 50}
     )
-    said = refused("certify", model, data, "--memory", LEAST)
-    assert "'kind' holds 'dog' in 50 rows, which the model does not know" in said
+    for more in ((), ("--memory", LEAST)):
+        said = refused("certify", model, data, *more)
+        assert f"'dog' (50 rows, the first in data row 1 of {data}/part-1.parquet)" in said
 
 
 def test_levels_never_seen_follow_the_rule_from_disk_too(data, tmp_path, rng):
@@ -264,6 +272,55 @@ def test_an_interrupted_fit_says_how_it_goes_on(data, tmp_path, monkeypatch):
     assert "another problem" in other or "finished" in other
 
 
+def test_a_checkpoint_that_is_not_there_is_told_of(data, tmp_path):
+    args = ("fit", data, "--target", "kind", "--checkpoint", tmp_path / "c.ckpt", "--resume", "-q")
+    said = run(*args).stderr
+    assert "c.ckpt is not there, so there is nothing to resume: the fit begins at" in said
+    assert run(*args).stderr == ""
+
+
+def test_both_homes_refuse_in_the_same_words(tmp_path, rng):
+    n = 60
+    values = {"x": rng.random(n), "one": np.full(n, "no"), "size": rng.random(n)}
+    write_table(tmp_path / "t.parquet", values)
+    for more in ((), ("--memory", LEAST)):
+        said = refused("fit", tmp_path / "t.parquet", "--target", "one", "--drop", "size", *more)
+        assert "Target 'one' holds one class only, 'no', in all 60 rows: a classifier" in said
+        least = "at least " if more else ""
+        said = refused("fit", tmp_path / "t.parquet", "--target", "size", "--drop", "one", *more)
+        assert f"has {least}60 different values that are not whole numbers" in said
+
+
+def test_what_a_prediction_cannot_do_is_not_advised(data, tmp_path, rng):
+    model = tmp_path / "m.st"
+    run("fit", data, "--target", "kind", "--out", model)
+    far = mixed(rng, 20)
+    far["number"][7] = np.inf
+    write_table(data / "part-1.parquet", far)
+    for more in ((), ("--memory", LEAST)):
+        said = refused("predict", model, data, "--out", tmp_path / "p.csv", *more)
+        assert "'number' has 1 infinite value, in data row 8 of" in said
+        assert "--drop" not in said
+
+
+def test_files_are_looked_for_before_a_cluster_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr("softunit.designs.dask.local_client", None)  # calling it fails
+    said = refused("fit", tmp_path / "x*.parquet", "--target", "y", "--dask", "local")
+    assert "no file matches" in said
+
+
+def test_a_store_that_does_not_answer_is_asked_once(monkeypatch):
+    asked = []
+
+    def ask(url, look):
+        asked.append(url)
+        raise FileError(f"{url} cannot be opened: nothing answered.")
+
+    monkeypatch.setattr("softunit.tables.data_files.in_time", ask)
+    assert "nothing answered" in refused("fit", "gs://x/y", "--target", "y")
+    assert asked == ["gs://x/y"]
+
+
 @pytest.fixture
 def cluster():
     """A scheduler with two workers on threads of this process, at an address of loopback."""
@@ -309,7 +366,9 @@ def test_rows_on_a_cluster_give_the_model_of_rows_in_memory(data, tmp_path, clus
         np.testing.assert_allclose(
             coefficients(tmp_path / f"{name}.st"), coefficients(tmp_path / "memory.st"), atol=1e-8
         )
-        assert "on the workers of" in " ".join(result.stdout.split())
+        told = " ".join(result.stdout.split())
+        assert "on the workers of" in told
+        assert "softunit certify looks further, from disk (--memory)" in told
     assert ended == ["closed"]
     assert "no column 'knid'" in refused(*args[:3], "knid", "--dask", "local")
     assert ended == ["closed"] * 2

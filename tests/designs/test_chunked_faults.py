@@ -11,6 +11,7 @@ from pyarrow import parquet
 from scipy import sparse
 
 from softunit.designs import ChunkedDesign
+from softunit.designs.sources_arrow import ParquetReader
 from softunit.errors import FileError, InputError
 
 N, D = 1000, 3
@@ -189,10 +190,10 @@ def test_blocks_that_differ_the_second_time():
     design = ChunkedDesign(blocks, memory=MEMORY)
     used(design)
     blocks.blocks = [whole[:26_214]]
-    with pytest.raises(InputError, match="blocks ended after row 26214 of 40000"):
+    with pytest.raises(InputError, match="block 0 has 26214 rows now, and 40000 before"):
         used(design)
     blocks.blocks = [whole, whole]
-    with pytest.raises(InputError, match="where rows 40000 to 40000 of 5 were due"):
+    with pytest.raises(InputError, match="block 1 has 40000 rows now, and was not there before"):
         used(design)
     blocks.blocks = [whole, whole[:, :4]]
     with pytest.raises(InputError, match="block 1 has 4 columns, but block 0 has 5"):
@@ -200,6 +201,99 @@ def test_blocks_that_differ_the_second_time():
     blocks.blocks = [2 * whole]
     with pytest.raises(InputError, match="from row 0 of block 0 on are not those that were read"):
         used(design)
+
+
+def test_the_block_that_is_missing_is_named(matrix):
+    blocks = np.array_split(matrix, 6)
+    design = ChunkedDesign(blocks)
+    used(design)
+    last = blocks.pop()
+    with pytest.raises(InputError, match="there is no block 5 now, and there were 6 before"):
+        used(design)
+    blocks.append(last)
+    used(design)
+    # What says how many rows it has is first read by a pass, which notes its blocks.
+    counted = Told(np.array_split(matrix, 6), matrix.shape)
+    design = ChunkedDesign(counted)
+    used(design)
+    counted.blocks.pop()
+    with pytest.raises(InputError, match="there is no block 5 now, and there were 6 before"):
+        used(design)
+
+
+class Told:
+    def __init__(self, blocks, shape, fault=None):
+        self.blocks, self.shape, self.fault = blocks, shape, fault
+
+    def __iter__(self):
+        yield from self.blocks
+        if self.fault is not None:
+            raise self.fault
+
+
+@pytest.mark.parametrize("error", [ValueError("torn"), OSError(5, "torn")], ids=["value", "os"])
+def test_a_reader_that_fails_is_told_with_its_block(error, matrix):
+    halves = np.array_split(matrix, 2)
+    said = f"block 2 could not be read: {type(error).__name__}: .*torn"
+    with pytest.raises(InputError, match=said) as caught:
+        used(ChunkedDesign(Told(halves, matrix.shape, error)))
+    assert caught.value.__cause__ is error
+    with pytest.raises(InputError, match=said):
+        ChunkedDesign(Told(halves, None, error))
+    with pytest.raises(FileError, match=r"^our own words$"):
+        ChunkedDesign(Told(halves, None, FileError("our own words")))
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_all_files_of_the_rows_that_changed_are_named(kind, matrix, tmp_path):
+    for part, rows in enumerate(np.array_split(matrix, 4)):
+        if kind == "npy":
+            np.save(tmp_path / f"{part}.npy", rows)
+        else:
+            write(rows, tmp_path / f"{part}.parquet", use_dictionary=False, compression="none")
+    design = ChunkedDesign.from_dataset(tmp_path)
+    used(design)
+    path = tmp_path / f"2.{kind}"
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    overwrite(path, bytes(data))
+    said = rf"the rows from row 0 of .*0.{kind} to row 249 of .*3.{kind} are not those that were"
+    with pytest.raises(FileError, match=said):
+        used(design)
+
+
+def test_the_file_with_other_rows_is_blamed_and_not_its_neighbours(matrix, tmp_path, monkeypatch):
+    design = ChunkedDesign.from_dataset(folder_of(matrix, tmp_path))
+    whole = ParquetReader.batches
+
+    def other(reader, groups, names, rows):
+        for batch in whole(reader, groups, names, rows):
+            yield batch if not reader.file.path.endswith("part-2.parquet") else changed(batch)
+
+    monkeypatch.setattr(ParquetReader, "batches", other)
+    changed = lambda batch: batch.slice(10)  # noqa: E731 (it is another one below)
+    with pytest.raises(FileError, match=r"part-2.parquet ends before row 240, which it promised"):
+        used(design)
+    changed = lambda batch: batch.slice(0, 0)  # noqa: E731
+    with pytest.raises(FileError, match=r"part-2.parquet ends before row 0, which it promised"):
+        used(design)
+    changed = lambda batch: pa.concat_batches([batch, batch])  # noqa: E731
+    with pytest.raises(FileError, match=r"part-2.parquet holds more rows than it promised"):
+        used(design)
+
+
+def test_a_file_that_is_replaced_in_the_first_pass_is_blamed_itself(matrix, tmp_path):
+    rows = np.tile(matrix, (80, 1))
+    paths = [write(rows, tmp_path / f"p{i}.parquet", rows=20_000) for i in range(2)]
+    design = ChunkedDesign.from_dataset(tmp_path, memory=MEMORY)
+
+    def replace_on_the_way():
+        for place, _ in design.chunks():
+            if place.start == 0:
+                write(matrix, paths[1])
+
+    with pytest.raises(FileError, match=r"p1.parquet (was changed|has other row groups)"):
+        replace_on_the_way()
 
 
 def test_memory_that_is_not_there_is_said(matrix, tmp_path, monkeypatch):

@@ -387,7 +387,7 @@ def test_a_wrapper_says_of_its_rows_what_the_wrapped_design_says(a):
     for rows, chunk in design.chunks():
         close(chunk.toarray(), dense[rows])
     assert design.beside(a) is a
-    piled.beside = piled.placed = lambda array: ("there", array)
+    piled.beside = piled.placed = lambda array, *name: ("there", array)
     assert design.beside(1) == design.placed(1) == ("there", 1)
     memory = scaled(DenseDesign(a))
     assert [chunk for _, chunk in memory.chunks()] == [memory]

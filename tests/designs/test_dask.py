@@ -189,10 +189,22 @@ def test_loaders_keep_their_errors_and_their_names():
     assert (design.shape, design.names) == ((5, 2), ("u", "v"))
     with pytest.raises(InputError, match="`loaders` is empty"):
         DaskDesign.from_blocks([])
+    with pytest.raises(InputError, match=r"loader 1 is .*ndarray.*: it must be a function without"):
+        DaskDesign.from_blocks([blocks[0], np.ones((2, 2))])
+    with pytest.raises(InputError, match="block 1 could not be read: ValueError: torn"):
+        DaskDesign.from_blocks([blocks[0], partial(raise_error, ValueError("torn"))])
     with pytest.raises(InputError, match="of our own"):
         DaskDesign.from_blocks([partial(raise_error, InputError("of our own"))])
-    with pytest.raises(FileError, match=r"partition of the data could not be read.*gone\.npy"):
+    with pytest.raises(
+        FileError, match=r"block 0 could not be read: FileNotFoundError: .*gone\.npy.*every worker"
+    ):
         DaskDesign.from_blocks([partial(np.load, "gone.npy", allow_pickle=False)])
+
+
+def test_two_columns_of_one_name_are_refused(table):
+    frame = pd.DataFrame(table[0][:, :2], columns=["u", "u"])
+    with pytest.raises(InputError, match="A has the column 'u' more than once"):
+        DaskDesign(dd.from_pandas(frame, npartitions=2))
 
 
 def test_what_is_no_client_is_refused(table):
@@ -300,8 +312,10 @@ def test_an_array_of_other_rows_is_not_spread(table):
     design = DaskDesign(parts(a))
     assert design.beside(None) is None
     assert len(design.beside(y[:9])) == 9  # for who asked to say what is wrong
-    with pytest.raises(InputError, match="has 9 rows, but A has 230 rows"):
+    with pytest.raises(InputError, match="the array has 9 rows, but A has 230 rows"):
         design.beside(da.from_array(y[:9]))
+    with pytest.raises(InputError, match="offset has 9 rows, but A has 230 rows"):
+        design.beside(da.from_array(y[:9]), "offset")
     with pytest.raises(InputError, match=r"labels have shape \(9,\), but A has 230 rows"):
         su.Problem(design, su.units.Multinomial(3), y[:9])
     with pytest.raises(InputError, match=r"has 9 rows, but A has 230\."):
@@ -320,7 +334,9 @@ def test_dask_is_told_without_importing_it(table):
     a, _ = table
     frame = dd.from_pandas(pd.DataFrame(a), npartitions=2)
     assert all(map(is_dask, (parts(a), frame, frame[0])))
-    assert not any(map(is_dask, (a, pd.DataFrame(a), [1], None, DaskDesign(parts(a)))))
+    assert not any(
+        map(is_dask, (dask.delayed(a), a, pd.DataFrame(a), [1], None, DaskDesign(parts(a))))
+    )
 
 
 # Sums --------------------------------------------------------------------------------------------

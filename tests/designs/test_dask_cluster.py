@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import time
 from functools import partial
 
@@ -174,6 +175,28 @@ def test_a_partition_that_cannot_be_read_is_a_sentence(client, tmp_path):
         DaskDesign.from_blocks(loaders, client=client)
 
 
+def test_a_closed_client_is_told(table):
+    y = table[1]
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster, set_as_default=False) as closed,
+    ):
+        design = DaskDesign.from_blocks(LOADERS, client=closed)
+        spread, problem = design.beside(y), problem_of(design, y)
+    asked = {
+        "a new design": lambda: DaskDesign(da.ones((4, 2)), client=closed),
+        "a fit": lambda: su.SoftmaxClassifier().fit(design, y),
+        "a product": lambda: problem.value(np.zeros(problem.shape)),
+        "rows": lambda: design.rows(np.arange(3)),
+        "partitions": lambda: next(iter(design.chunks())),
+        "a spread": lambda: np.asarray(spread),
+        "a sum": spread.sum,
+    }
+    for use in asked.values():
+        with pytest.raises(InputError, match=r"Dask client is closed.*make the design anew"):
+            use()
+
+
 def test_without_workers_a_fit_ends_with_a_sentence(monkeypatch):
     monkeypatch.setattr(_dask_places, "POLL", 0.05)
     monkeypatch.setattr(_dask_places, "PATIENCE", 0.2)
@@ -208,6 +231,29 @@ def test_a_scheduler_that_is_not_there_is_told_in_time():
     assert time.monotonic() - begin < 30
     with pytest.raises(InputError, match="must be like 'tcp://host:8786'; got 'local'"):
         connect("local")
+
+
+def test_what_is_no_scheduler_is_told():
+    with pytest.raises(InputError, match=r"Dask does not speak 'http'.*dashboard's"):
+        connect("http://127.0.0.1:8787", timeout=0.5)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            accepted, _ = other.accept()
+            with accepted:
+                accepted.sendall(b"SSH-2.0-OpenSSH_9.6 and what else it says")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(InputError, match=r"something answered at .* that is no Dask scheduler"):
+            connect(f"127.0.0.1:{other.getsockname()[1]}", timeout=5.0)
+        thread.join()
+
+
+def test_workers_leave_ctrl_c_to_the_one_that_fits(client):
+    handlers = client.run(signal.getsignal, signal.SIGINT)
+    assert list(handlers.values()) == [signal.SIG_IGN] * 2
+    assert signal.getsignal(signal.SIGINT) != signal.SIG_IGN
 
 
 def test_a_scheduler_without_workers_is_told():
@@ -266,9 +312,10 @@ def test_a_local_cluster_starts_a_killed_worker_again_and_leaves_nothing(tmp_pat
     [
         ({"workers": 0}, "`workers` must be an integer >= 1; got 0"),
         ({"memory": "much"}, "`memory` must be an amount of memory, as '4GB'; got 'much'"),
-        ({"memory": 0}, "`memory` must be > 0; got 0"),
+        ({"memory": 0}, "`memory` must be at least 300 MB for each worker.* got 0"),
+        ({"memory": "1KB"}, "`memory` must be at least 300 MB for each worker.* got '1KB'"),
     ],
-    ids=["workers", "text", "zero"],
+    ids=["workers", "text", "zero", "little"],
 )
 def test_settings_of_a_local_cluster_are_checked(settings, message):
     with pytest.raises(InputError, match=message), local_client(**settings):

@@ -38,14 +38,16 @@ print(json.dumps([first, inside, faults()]))
 def test_a_worker_does_not_map_each_block_anew():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, _dask_heap.__file__],
-        env=os.environ | {TOLD: "65536"},
+        # Huge pages, of which there may be some at one time and none at another, hide the faults.
+        env=os.environ | {TOLD: "65536", "NUMPY_MADVISE_HUGEPAGE": "0"},
         capture_output=True,
         text=True,
         check=True,
     )
     before, inside, after = json.loads(done.stdout)
     pages = 20 * (1 << 22) // 4096
-    assert before > 0.3 * pages
+    if before <= 0.3 * pages:
+        pytest.skip("this system gives huge pages unasked")
     assert inside < 0.03 * pages
     assert after > 0.3 * pages
 

@@ -59,8 +59,73 @@ def test_a_url_is_checked_like_a_file(folder):
         first_column(design)
     with pytest.raises(FileError, match="does not exist"):
         opened(f"file://{folder}/nothing.parquet")
-    with pytest.raises(FileError, match="nosuch://a cannot be read"):
-        opened("nosuch://a")
+
+
+@pytest.mark.parametrize("url", ["nosuch://a", "http://example.org/a.parquet", "s3:///"], ids=str)
+def test_a_url_that_nothing_reads_is_told_what_can_be(url):
+    with pytest.raises(FileError, match=r"no URL that pyarrow can open: .*It knows file://, s3:"):
+        opened(url)
+
+
+def test_a_place_that_cannot_be_reached_is_said(monkeypatch):
+    class Away:
+        def get_file_info(self, path):
+            raise OSError("no route to host")
+
+    class Systems:
+        FileSystem = type("FileSystem", (), {"from_uri": staticmethod(lambda url: (Away(), "a"))})
+
+    monkeypatch.setattr("pyarrow.fs", Systems)
+    with pytest.raises(FileError, match=r"s3://far/a cannot be reached: no route to host\. Check"):
+        opened("s3://far/a")
+
+
+@pytest.mark.parametrize("path", [None, 3, b"a.npy", {"a": 1}, [None]], ids=str)
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InputError, match=r"a dataset is a path, a pattern, a URL, or a list of th"):
+        opened(path)
+
+
+def test_paths_and_names_may_come_from_a_generator(folder):
+    paths = (folder / f"part-{part}.parquet" for part in (2, 1))
+    design = opened(paths, columns=(name for name in ("b", "a")))
+    assert design.names == ("b", "a")
+    assert first_column(design) == [-2, -1]
+
+
+def keyed(folder, *values):
+    for i, value in enumerate(values):
+        write(folder / f"k={value}" / f"{i}.parquet", a=[float(i)])
+    return opened(folder, columns=["a"])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("01", "02"), [1, 2]),
+        (("1", "01"), ["01", "1"]),  # in the order of the folders' names
+        (("1", "nan"), ["1", "nan"]),
+        (("inf", "2"), ["2", "inf"]),
+        (("1_0", "2"), ["1_0", "2"]),
+        (("0.5", "1"), [0.5, 1.0]),
+        (("1e999", "2"), ["1e999", "2"]),
+        (("99999999999", "1"), [1, 99999999999]),
+    ],
+    ids=str,
+)
+def test_what_folders_say_is_a_number_only_where_each_text_is_one(values, expected, tmp_path):
+    assert keyed(tmp_path, *values).read_column("k").tolist() == expected
+
+
+@pytest.mark.parametrize("other", ["7", "red"])
+def test_the_folder_of_missing_values_is_one_of_missing_values(other, tmp_path):
+    design = keyed(tmp_path, other, "__HIVE_DEFAULT_PARTITION__")
+    said = r"column 'k' has no value in the rows of .*1.parquet, whose folder is k=__HIVE_DEFAULT"
+    with pytest.raises(InputError, match=said):
+        design.read_column("k")
+    if other == "7":
+        with pytest.raises(InputError, match=r"'k' holds NaN, infinity or nothing in row \d"):
+            opened(tmp_path, columns=["a", "k"]).rmatvec(np.ones(2))
 
 
 def test_folders_called_key_value_are_columns(tmp_path):
@@ -149,6 +214,7 @@ def test_a_column_that_memory_cannot_hold_is_refused(tmp_path, monkeypatch):
 
 WRONG = [
     (["a", "a"], "`columns` names 'a' more than once"),
+    (3, "`columns` must be a list of names; got 3"),
     (["aa"], "has no column 'aa'. Did you mean 'a'"),
     ([], "`columns` is empty"),
     ("a", "`columns` must be a list of names; got 'a'"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 import zarr
+from pyarrow import dataset, parquet
 from scipy import sparse
 
 from softunit.designs import ChunkedDesign
@@ -103,9 +106,44 @@ def test_a_zarr_chunk_that_vanishes_is_found(stored):
     chunk = next(
         file for file in sorted(path.rglob("*")) if file.is_file() and "z" not in file.name
     )
-    chunk.unlink()  # reads as zeros from now on
-    with pytest.raises(FileError, match="are not those that were read before"):
-        design.rmatvec(np.ones(1000))
+    chunk.unlink()  # Zarr reads it as zeros from now on
+    for lost in (design, opened(path)):
+        with pytest.raises(FileError, match=rf"{chunk} is missing, and Zarr would read its rows a"):
+            lost.rmatvec(np.ones(1000))
+    with pytest.raises(FileError, match="is missing"):
+        opened(path).read_column("x0")
+
+
+def test_a_zarr_chunk_cut_in_half_is_told_with_its_rows(stored):
+    path, _ = stored
+    chunk = sorted(file for file in path.rglob("*") if file.is_file() and "z" not in file.name)[0]
+    chunk.write_bytes(chunk.read_bytes()[: chunk.stat().st_size // 2])
+    with pytest.raises(FileError, match=r"a.zarr \(rows 0 to 999\) cannot be read: "):
+        opened(path).rmatvec(np.ones(1000))
+
+
+def test_zarr_chunks_of_zeros_are_taken_where_they_are_written(tmp_path):
+    for empty in (False, True):
+        path = tmp_path / f"{empty}.zarr"
+        with zarr.config.set({"array.write_empty_chunks": empty}):
+            made = zarr.create_array(path, shape=(10, 2), chunks=(5, 2), shards=None, dtype="f8")
+            made[:5] = 1.0
+            made[5:] = 0.0
+    with pytest.raises(FileError, match=r"array.write_empty_chunks"):
+        opened(tmp_path / "False.zarr").toarray()
+    assert opened(tmp_path / "True.zarr").toarray().sum() == 10
+
+
+def test_zarr_shards_are_looked_for_as_chunks_are(tmp_path, rng):
+    a = rng.standard_normal((100, 4))
+    made = zarr.create_array(
+        tmp_path / "a", shape=a.shape, chunks=(5, 2), shards=(20, 4), dtype="f8"
+    )
+    made[:] = a
+    np.testing.assert_array_equal(opened(tmp_path / "a").toarray(), a)
+    (tmp_path / "a" / "c" / "2" / "0").unlink()
+    with pytest.raises(FileError, match="2/0 is missing"):
+        opened(tmp_path / "a").toarray()
 
 
 def test_zarr_codecs_that_could_run_code_are_refused(tmp_path):
@@ -206,6 +244,38 @@ def test_blocks_that_can_be_read_once_are_refused():
         ChunkedDesign(np.ones((2, 2)) for _ in range(3))
     with pytest.raises(InputError, match=r"needs blocks of rows to iterate over; got .*float"):
         ChunkedDesign(3.0)
+
+
+SINGLE = {
+    "path": ("rows.parquet", "open 'rows.parquet' by its from_dataset"),
+    "file": (Path("rows.npy"), "open 'rows.npy' by its from_dataset"),
+    "array": (np.ones((3, 2)), "got a single numpy.ndarray: wrap it in a list"),
+    "vector": (np.ones(3), "got a single numpy.ndarray: wrap it in a list"),
+    "frame": (pd.DataFrame({"a": [1.0]}), r"got a single pandas.DataFrame: wrap it in a list"),
+    "sparse": (sparse.csr_array(np.eye(2)), r"got a single scipy.csr_array: wrap it in a list"),
+    "dict": ({"a": np.ones(3)}, "as arrays or frames; got builtins.dict"),
+    "table": (pa.table({"a": [1.0]}), "got a single pyarrow.Table: wrap it in a list"),
+    "dask": (da.ones((3, 2)), "got dask.Array: DaskDesign takes that"),
+}
+
+
+@pytest.mark.parametrize(("source", "said"), SINGLE.values(), ids=SINGLE)
+def test_a_single_object_is_told_where_it_goes(source, said):
+    with pytest.raises(InputError, match=said):
+        ChunkedDesign(source)
+
+
+def test_a_zarr_array_and_an_arrow_dataset_are_told_where_they_go(tmp_path):
+    with pytest.raises(InputError, match=r"got a single zarr.Array: wrap it in a list"):
+        ChunkedDesign(zarr.create_array(tmp_path / "a", shape=(3, 2), dtype="f8"))
+    parquet.write_table(pa.table({"a": [1.0]}), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match=r"got pyarrow.*: open its path by from_dataset"):
+        ChunkedDesign(dataset.dataset(tmp_path / "b.parquet"))
+
+
+def test_an_array_of_blocks_gives_its_blocks(rng):
+    blocks = rng.standard_normal((3, 5, 2))
+    np.testing.assert_array_equal(ChunkedDesign(blocks).toarray(), blocks.reshape(15, 2))
 
 
 ONES = np.ones((2, 2))

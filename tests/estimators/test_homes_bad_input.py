@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.exceptions import DataConversionWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import softunit as su
 from softunit import SoftmaxClassifier
+from softunit.checkpoints.files import read_file, write_file
 from softunit.designs import ChunkedDesign, DaskDesign, TensorDesign
 from softunit.errors import FileError, InputError
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 strict = pytest.importorskip("array_api_strict")
 torch = pytest.importorskip("torch")
@@ -54,9 +60,82 @@ def test_lengths_that_differ(home: Any, x: Any, y: Any) -> None:
         model.score(home(x), y[1:])
 
 
-def test_dask_labels_of_another_length(x: Any, y: Any) -> None:
-    with pytest.raises(InputError, match="has 299 rows, but A has 300 rows"):
-        SoftmaxClassifier().fit(HOMES["dask"](x), da.from_array(y[1:], chunks=100))
+@pytest.mark.parametrize("name", ["y", "sample_weight", "offset"])
+def test_what_dask_holds_of_another_length_is_named(name: str, x: Any, y: Any) -> None:
+    given = {"y": y} | {name: da.from_array(np.ones(299), chunks=100)}
+    with pytest.raises(InputError, match=f"^{name} has 299 rows, but A has 300 rows"):
+        SoftmaxClassifier().fit(HOMES["dask"](x), **given)
+
+
+def test_dask_labels_of_one_column(x: Any, y: Any) -> None:
+    model, rows = SoftmaxClassifier(), HOMES["dask"](x)
+    column = da.from_array(y[:, None], chunks=(70, 1))
+    with pytest.warns(DataConversionWarning, match=r"y has shape \(300, 1\).* shape \(300,\)"):
+        model.fit(rows, column)
+    np.testing.assert_array_equal(model.coef_, SoftmaxClassifier().fit(rows, y).coef_)
+    with pytest.warns(DataConversionWarning, match=r"y has shape \(300, 1\)"):
+        assert model.certify(rows, column).gradient_norm <= model.tol
+    assert model.score(rows, column) == model.score(x, y)
+
+
+@homes
+def test_a_missing_label_is_told_with_its_row(home: Any, x: Any, y: Any) -> None:
+    labels = np.where(np.arange(ROWS) == 171, np.nan, y.astype(float))
+    with pytest.raises(
+        InputError, match="y holds NaN or infinity in 1 of 300 rows, first in row 171"
+    ):
+        SoftmaxClassifier().fit(home(x), labels)
+
+
+NO_ARRAYS = {
+    "a name": ("y.npy", r"'y\.npy': read the file first"),
+    "a path": (Path("y.npy"), r"Path\('y\.npy'\): read the file first"),
+    "a design": (ChunkedDesign([np.ones((ROWS, 2))]), "a ChunkedDesign: .*`read_column`"),
+    "delayed": (dask.delayed(np.ones(ROWS)), "a DelayedLeaf of dask: make it a dask array"),
+}
+
+
+@pytest.mark.parametrize(("given", "told"), NO_ARRAYS.values(), ids=NO_ARRAYS)
+@pytest.mark.parametrize("home", [*HOMES.values(), np.asarray], ids=[*HOMES, "memory"])
+def test_what_is_no_array_is_told(home: Any, given: Any, told: str, x: Any, y: Any) -> None:
+    model = SoftmaxClassifier().fit(home(x), y)
+    with pytest.raises(InputError, match=f"^y must be an array or a list; got .*{told}"):
+        SoftmaxClassifier().fit(home(x), given)
+    with pytest.raises(InputError, match=f"^y must be an array or a list; got .*{told}"):
+        model.certify(home(x), given)
+    with pytest.raises(InputError, match=f"^offset must be an array or a list; got .*{told}"):
+        SoftmaxClassifier().fit(home(x), y, offset=given)
+
+
+def test_delayed_rows_are_told(x: Any, y: Any) -> None:
+    rows, told = dask.delayed(x), r"X is a DelayedLeaf of dask.*from_delayed"
+    with pytest.raises(InputError, match=told):
+        SoftmaxClassifier().fit(rows, y)
+    with pytest.raises(InputError, match=told):
+        SoftmaxClassifier().fit(x, y).predict(rows)
+    with pytest.raises(InputError, match=told):
+        su.SoftmaxClassifierCV().fit(rows, y)
+
+
+def test_scikit_learn_cuts_dask_arrays_and_no_designs(x: Any, y: Any) -> None:
+    found = cross_val_score(SoftmaxClassifier(), HOMES["dask"](x), y, cv=3)
+    np.testing.assert_array_equal(found, cross_val_score(SoftmaxClassifier(), x, y, cv=3))
+    with pytest.raises(TypeError, match="got scalar"):
+        cross_val_score(SoftmaxClassifier(), HOMES["files"](x), y)
+    with pytest.raises(ValueError, match="got scalar"):
+        make_pipeline(StandardScaler(), SoftmaxClassifier()).fit(HOMES["files"](x), y)
+
+
+def test_a_missing_entry_is_told_with_its_block(x: Any, y: Any) -> None:
+    model = SoftmaxClassifier().fit(x, y)
+    x[231, 1] = np.nan
+    rows = HOMES["dask"](x)
+    told = "column 1 of block 2 of X{} holds NaN.*first in row 31"
+    with pytest.raises(InputError, match=told.format(", which begins with row 200,")):
+        model.predict(rows).compute()
+    unknown = rows[da.from_array(np.ones(ROWS, dtype=bool), chunks=100)]
+    with pytest.raises(InputError, match=told.format(",")):
+        model.predict(unknown).compute()
 
 
 @homes
@@ -102,8 +181,9 @@ def test_offsets_of_the_wrong_shape(x: Any, y: Any) -> None:
 
 def test_shares_on_a_cluster(x: Any) -> None:
     shares = np.full((ROWS, 2), 0.5)
-    with pytest.raises(InputError, match=r"shape \(300, 2\) and lies on a cluster"):
-        SoftmaxClassifier().fit(HOMES["dask"](x), da.from_array(shares, chunks=(100, 2)))
+    for given in (shares, da.from_array(shares, chunks=(100, 2))):
+        with pytest.raises(InputError, match=r"shape \(300, 2\) and lies on a cluster"):
+            SoftmaxClassifier().fit(HOMES["dask"](x), given)
 
 
 OTHERS = {
@@ -162,10 +242,47 @@ def test_a_checkpoint_of_another_fit(x: Any, y: Any, tmp_path: Path) -> None:
     model = SoftmaxClassifier(checkpoint=tmp_path / "fit.ckpt", resume=True).fit(x, y)
     with pytest.raises(FileError, match="cannot be resumed from"):
         model.fit(x + 1.0, 1 - y)
+    with pytest.raises(FileError, match="the strength of its ridge differs"):
+        model.set_params(C=0.1).fit(x, y)
+    model.set_params(C=1.0)
     with pytest.raises(InputError, match="`every` must be"):
         model.set_params(every=-1.0).fit(x, y)
     with pytest.raises(InputError, match="`resume` must be True or False"):
         model.set_params(every=1.0, resume="yes").fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        ("files", "memory", "its rows lived on disk, and here they live in memory"),
+        ("memory", "dask", "its rows lived in memory, and here they live on a cluster"),
+        ("dask", "files", "its rows lived on a cluster, and here they live on disk"),
+    ],
+)
+def test_a_checkpoint_of_another_home(
+    then: str, now: str, told: str, x: Any, y: Any, tmp_path: Path
+) -> None:
+    places = HOMES | {"memory": np.asarray}
+    model = SoftmaxClassifier(checkpoint=tmp_path / "fit.ckpt", resume=True)
+    model.fit(places[then](x), y)
+    with pytest.raises(FileError, match=told):
+        model.fit(places[now](x), y)
+
+
+def test_a_checkpoint_from_before_homes_were_noted(x: Any, y: Any, tmp_path: Path) -> None:
+    file = tmp_path / "fit.ckpt"
+    model = SoftmaxClassifier(checkpoint=file, resume=True).fit(x, y)
+    tree = read_file(file)
+    for part in tree["parts"]:
+        del part["fingerprint"]["facts"]["home"]
+    write_file(file, tree)
+    np.testing.assert_array_equal(model.fit(x, y).coef_, SoftmaxClassifier().fit(x, y).coef_)
+
+
+def test_a_checkpoint_whose_name_is_too_long(x: Any, y: Any, tmp_path: Path) -> None:
+    for name in ("x" * 300, f"{tmp_path}/{'x' * 300}/fit.ckpt"):
+        with pytest.raises(FileError, match=f"a path of {len(name)} characters .*too long"):
+            SoftmaxClassifier(checkpoint=name).fit(x, y)
 
 
 def test_a_model_of_tensors_is_saved_as_numbers(x: Any, y: Any) -> None:

@@ -91,7 +91,9 @@ def test_what_is_no_label_is_refused(there: bool, rng: np.random.Generator) -> N
         return spread(values) if there else values
 
     mixed = np.array(["a", 1] * 100, dtype=object)
-    with pytest.raises(InputError, match="labels of types int, str side by side"):
+    with pytest.raises(
+        InputError, match="types int, str side by side, 'a' in row 0 and 1 in row 1:"
+    ):
         checked_classes(given(mixed), 200)
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         checked_classes(given(rng.normal(size=200)), 200)
@@ -99,7 +101,10 @@ def test_what_is_no_label_is_refused(there: bool, rng: np.random.Generator) -> N
         checked_classes(given(np.array([1.5, 2.5] * 100, dtype=object)), 200)
     holed = np.array([0.0, 1.0] * 100)
     holed[101] = np.nan
-    with pytest.raises(ValueError, match="y contains NaN"):
+    holed[150] = np.inf
+    with pytest.raises(
+        InputError, match="y holds NaN or infinity in 2 of 200 rows, first in row 101"
+    ):
         checked_classes(given(holed), 200)
     with pytest.raises(InputError, match="one class only, 3, in all 200 rows"):
         checked_classes(given(np.full(200, 3)), 200)

@@ -98,6 +98,8 @@ def below_a_file(folder):
 BAD_PATHS = [
     pytest.param(lambda folder: folder, "it is a folder", id="folder"),
     pytest.param(lambda folder: folder / "no" / "out.csv", "no does not exist", id="no-folder"),
+    pytest.param(lambda folder: folder / ("x" * 300), r"too long .* begins '/", id="long"),
+    pytest.param(lambda folder: folder / ("x" * 300) / "out.csv", "too long", id="long-folder"),
     pytest.param(below_a_file, "plain does not exist", id="below-a-file"),
     pytest.param(lambda folder: "", "path is empty", id="empty"),
     pytest.param(lambda folder: f"{folder}/a\0b", "zero byte", id="zero-byte"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ from pyarrow import parquet
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file
 
+from softunit import _far_files
 from softunit.errors import FileError, InputError
 from softunit.tables import (
     CategoricalColumn,
@@ -57,7 +60,7 @@ def test_what_is_not_there_is_named(tmp_path, rng):
         find_files([(folder / "none").as_uri()])
     with pytest.raises(FileError, match="no file matches"):
         find_files([(folder / "none").as_uri() + "-*.csv"])
-    with pytest.raises(FileError, match=r"nosuch://x cannot be opened: .* Check the address"):
+    with pytest.raises(FileError, match=r"nosuch://x cannot be opened: 'nosuch' is no.* s3://"):
         find_files(["nosuch://x"])
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "notes.txt").write_text("no data")
@@ -65,6 +68,31 @@ def test_what_is_not_there_is_named(tmp_path, rng):
         FileError, match=r"holds no file of a known format \(it holds 'notes.txt'\)"
     ):
         find_files([str(tmp_path / "e")])
+
+
+def test_a_file_that_is_given_twice_is_refused(tmp_path, rng):
+    folder = parts(tmp_path / "d", rng, n=5)
+    one, glob = str(folder / "part-0.parquet"), str(folder / "*-0.parquet")
+    for paths in ([one, one], [str(folder), one], [glob, one], [one, (folder.as_uri())]):
+        with pytest.raises(FileError, match=r"part-0\.parquet is among the files twice.*Give it"):
+            find_files(paths)
+    (folder / "latest.parquet").symlink_to(folder / "part-2.parquet")
+    with pytest.raises(FileError, match=r"part-2.* twice, as .*latest\.parquet and as .*part-2"):
+        find_files([str(folder)])
+
+
+def test_a_store_that_does_not_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr(_far_files, "PATIENCE", 0.05)
+    ended = threading.Event()
+    try:
+        with pytest.raises(FileError, match=r"gs://x/y cannot be opened: nothing answered within"):
+            _far_files.in_time("gs://x/y", ended.wait)
+    finally:
+        ended.set()
+    monkeypatch.setattr(_far_files, "PATIENCE", 60.0)
+    assert _far_files.in_time("gs://x/y", lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        _far_files.in_time("gs://x/y", lambda: 1 // 0)
 
 
 def test_formats_are_not_mixed(tmp_path, rng):
@@ -187,7 +215,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, rng):
     with pytest.raises(FileError, match=r"part-1\.parquet was changed while it was being read"):
         list(pieces)
     (folder / "part-1.parquet").unlink()
-    with pytest.raises(FileError, match=r"part-1\.parquet cannot be read: .*No such file"):
+    with pytest.raises(FileError, match=r"part-1\.parquet was there .* is gone now: put it"):
         list(Dataset.open([str(folder / "part-0.parquet")]).pieces()) + list(pieces_of(folder))
 
 

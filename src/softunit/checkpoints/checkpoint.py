@@ -71,7 +71,7 @@ class Checkpoint:
                 raise
             raise FileError(
                 f"{self.path} is there and would be overwritten, though it is no finished"
-                f" checkpoint: {error} Remove it, or choose another name."
+                " checkpoint, or it is damaged. Remove it, or choose another name."
             ) from error
         if not resume and not finished:
             raise FileError(

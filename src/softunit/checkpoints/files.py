@@ -23,6 +23,7 @@ VERSION = 1
 """Of the layout of what is held; a file with a higher one is refused."""
 
 KEY, LEVEL, SUM = "softunit-checkpoint", "version", "sha256"  # of the metadata
+WISH = "To begin anew, give another name, or remove the file and leave `resume` out."
 UNKNOWN = "0" * 64  # stands for the checksum while it is taken
 LONGEST = 16 << 20  # bytes of a header
 PIECE = 16 << 20  # bytes read and written at once
@@ -123,9 +124,11 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         with open(path, "rb") as file:
             return _read(file, os.fstat(file.fileno()).st_size)
     except FileError as error:
-        raise FileError(f"{Path(path)} cannot be resumed from: {error}.") from error
+        raise FileError(f"{Path(path)} cannot be resumed from: {error}. {WISH}") from error
     except MemoryError as error:
-        raise FileError(f"{Path(path)} cannot be resumed from: memory does not hold it.") from error
+        raise FileError(
+            f"{Path(path)} cannot be resumed from: memory does not hold it. {WISH}"
+        ) from error
     except OSError as error:
         raise FileError(f"{Path(path)} cannot be read: {error.strerror}.") from error
 

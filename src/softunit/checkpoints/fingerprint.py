@@ -34,11 +34,14 @@ FIGURES = {
     "l1": "the strength of its l1 penalty differs",
 }
 
+HOMES = {"memory": "in memory", "device": "in memory", "disk": "on disk", "cluster": "on a cluster"}
+
 
 def fingerprint(problem: Problem) -> dict[str, Any]:
     """Return what is known of a problem, as a tree.
 
-    1. Shapes, and hashes of unit, target, row weights, offset and score ridge.  2. A hash of some
+    1. Shapes, penalties, where the rows live, and hashes of unit, target, row weights, offset and
+    score ridge: each home hashes what is near there.  2. A hash of some
     rows of the stored design, where they are near.  3. What rounding may change, compared up to it:
     mean and variance of its columns, their scaling, and the strengths of penalties.
 
@@ -59,12 +62,13 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
         "shape": list(problem.shape),
         "unit": type(problem.unit).__name__,
         "unit settings": digest(problem.unit),
+        "penalties": [type(each).__name__ for each in problem.penalties],
+        "grouped": bool(lasso is not None and lasso.group),
+        "home": HOMES.get(design.home, design.home),
         "target": _of_rows(problem.target),
         "weights": _of_rows(problem.weights),
         "offset": _of_rows(problem.offset),
         "score ridge": digest(ridge) if ridge.strides[0] and ridge.any() else "",
-        "penalties": [type(each).__name__ for each in problem.penalties],
-        "grouped": bool(lasso is not None and lasso.group),
         "entries": digest(_some_rows(design)),  # 2.
     }
     mean, variance = design.column_moments(problem.weights)  # 3.
@@ -73,9 +77,10 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
         "figures": {
             "mean": mean,
             "variance": variance,
-            "scaling": problem.design.to_input(np.ones(problem.shape[0])),
             "ridge": problem.ridge,
             "l1": np.zeros(0) if lasso is None else np.ascontiguousarray(lasso.strength).ravel(),
+            # Last: an estimator may choose it by all of these.
+            "scaling": problem.design.to_input(np.ones(problem.shape[0])),
         },
     }
 
@@ -163,6 +168,8 @@ def difference(then: Any, now: Mapping[str, Any], *, rough: bool = False) -> str
     """
     facts, figures = taken(then, "facts", dict), taken(then, "figures", dict)
     for name, value in now["facts"].items():
+        if name == "home" and name not in facts:
+            continue  # written before it was noted
         if name not in facts:
             raise FileError(f"it is damaged: its fingerprint lacks {name!r}")
         if facts[name] != value:
@@ -188,6 +195,8 @@ def _told(name: str, then: Any, now: Any) -> str:
         return f"its unit is {str(then)[:40]}, and here it is {now}"
     if name == "penalties":
         return f"its penalties are {_listed(then)}, and here they are {_listed(now)}"
+    if name == "home":
+        return f"its rows lived {str(then)[:40]}, and here they live {now}"
     label = {"weights": "row weights"}.get(name, name)
     if name in ("weights", "offset", "score ridge") and "" in (then, now):
         has, lacks = ("it", "this problem") if now == "" else ("this problem", "it")

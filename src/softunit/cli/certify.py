@@ -13,7 +13,7 @@ from softunit.certificate import Certificate, at_optimum
 from softunit.cli import options, row_options
 from softunit.cli.choice_reading import chosen_rows
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
-from softunit.cli.homes import Home, home_of
+from softunit.cli.homes import Home, home_of, kept_on_disk
 from softunit.cli.noting import noted
 from softunit.cli.outputs import check_outputs, inputs_of, write_json
 from softunit.cli.predict import ruled
@@ -27,6 +27,7 @@ from softunit.model_file import SavedModel, load_model
 from softunit.report.words import certificate_figures, distance, mark, number, sentence, version
 from softunit.tables import Table, read_numeric, read_tables, read_target
 from softunit.tables.data_files import titled
+from softunit.tables.label_tally import unknown_labels
 from softunit.tables.names import listed, show
 from softunit.tables.streams import Dataset
 
@@ -78,6 +79,8 @@ def certify(
         "tol": tol,
         "n": X.shape[0],
         "d": saved.estimator.n_features_in_,
+        "rows_live": home.name,
+        "memory_budget": home.budget,
         "target": saved.target,
         "fitted_to": saved.training.source,
         "certificate": certificate.to_dict(),
@@ -183,10 +186,9 @@ def _check_labels(model: SavedModel, y: Array) -> None:
     kinds = {y.dtype.kind, classes.dtype.kind}
     strange = sorted(found if len(kinds) > 1 and kinds & {"U", "b"} else found - known)
     if strange:
-        rows = int(np.isin(y, np.array(strange, dtype=y.dtype)).sum())
+        rows = np.flatnonzero(np.isin(y, np.array(strange, dtype=y.dtype)))
         raise InputError(
-            f"Column {show(model.target)} holds {listed(strange, 5)} in {rows:,} rows, which the"
-            f" model does not know: its classes are {listed(classes.tolist(), 10)}."
+            unknown_labels(model.target, strange, len(rows), int(rows[0]), classes.tolist())
         )
     estimator = model.estimator
     balanced = isinstance(estimator, SoftmaxClassifier) and estimator.class_weight == "balanced"
@@ -222,6 +224,8 @@ def _show(
         ("Fitted to", figures["fitted_to"]),
     ]
     screen.section("Figures", rows)
+    if stayed := kept_on_disk(figures["memory_budget"]):
+        screen.say(stayed)
     screen.section("Certificate", [(mark(s), sentence(s.text)) for s in certificate.statements])
     screen.section("Notes", [("note", note) for note in figures["notes"]])
     screen.files("Files", [("Figures", json)])

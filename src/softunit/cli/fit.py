@@ -97,6 +97,12 @@ def _fit(given: dict[str, Any], screen: Screen, json: Path | None) -> int:
     matrix = given["matrix"]
     check_outputs(outputs, inputs_of(given["data"]) | ({"--matrix": matrix} if matrix else {}))
     request = FitRequest.of(given)
+    if request.resume and request.checkpoint is not None and not request.checkpoint.exists():
+        # Said by a quiet command too: a name that was mistyped loses what was to be gone on from.
+        complain(
+            f"note: {request.checkpoint} is not there, so there is nothing to resume: the fit"
+            " begins at the start and keeps its state there."
+        )
     try:
         fitted = run_fit(request, screen)
     except KeyboardInterrupt:

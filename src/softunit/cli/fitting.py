@@ -23,6 +23,7 @@ from softunit.cli.summing import figures_of, summary_of
 from softunit.cli.wording import certificate_as_options
 from softunit.model_file import SavedModel, Training, save_model
 from softunit.report import FitSummary, write_html
+from softunit.tables.data_files import find_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,8 @@ def run_fit(request: FitRequest, screen: Screen) -> Fitted:
     """
     begin = time.perf_counter()
     estimator = request.estimator(verbose=0 if screen.quiet else 1)
+    if request.dask is not None:
+        find_files(request.data, format=request.format)  # before a cluster is started for them
     with cluster_of(request.dask) as cluster:
         home = cluster or _home(request)
         if home.note:
@@ -95,6 +98,7 @@ def _fitted(request: FitRequest, estimator: Any, home: Home, screen: Screen) -> 
     with noted() as notes:
         estimator.fit(data.X, data.y, **data.named)
         estimator.verbose = 0
+        fitting = data.X.passes if home.name == "disk" else 0.0
         certificate = estimator.certificate_
         if home.in_memory:  # elsewhere it would read all rows again, many times
             with screen.working("Proving how good the fit is"):
@@ -109,11 +113,12 @@ def _fitted(request: FitRequest, estimator: Any, home: Home, screen: Screen) -> 
         summary = summary_of(request, estimator, data, errors.table, effects, told)
         # One more for the encoding, which was learned before there was a design.
         reads = 1 + data.X.passes if home.name == "disk" else None
-        summary = dataclasses.replace(summary, data=(*summary.data, *home.told(reads)))
+        where = home.told(fitting, reads or 0.0)
+        summary = dataclasses.replace(summary, data=(*summary.data, *where))
         _save(request, estimator, data, summary, errors)
     figures = figures_of(request, estimator, data, summary)
-    where = {"rows_live": home.name, "memory_budget": home.budget, "reads": reads}
-    return Fitted(request, estimator, summary, figures | where)
+    more = {"rows_live": home.name, "memory_budget": home.budget, "reads": reads}
+    return Fitted(request, estimator, summary, figures | more)
 
 
 def _joined(quick: Certificate, full: Certificate) -> Certificate:

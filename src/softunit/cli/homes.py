@@ -12,7 +12,7 @@ from typing import Any
 from softunit._free_memory import free_memory, take_workspaces
 from softunit.designs._memory import LEAST, parse_memory, shown
 from softunit.errors import InputError
-from softunit.tables.data_files import DataFile, find_files, titled
+from softunit.tables.data_files import DataFile, find_files, is_url, titled
 from softunit.tables.file_readers import LAZY
 from softunit.tables.names import listed
 from softunit.tables.sizes import decoded_bytes
@@ -55,23 +55,49 @@ class Home:
         """Whether the rows are read as one table."""
         return self.budget is None and self.client is None
 
-    def told(self, reads: float | None = None) -> tuple[tuple[str, str], ...]:
+    @property
+    def place(self) -> str:
+        """Where the rows live, in words."""
+        if self.client is not None:
+            return f"on the workers of {self.cluster}"
+        return "in memory" if self.budget is None else f"on disk, {_within(self.budget)}"
+
+    def told(self, fitting: float = 0.0, reads: float = 0.0) -> tuple[tuple[str, str], ...]:
         """Return what the summary says of it; nothing where the rows are in memory.
 
         Parameters
         ----------
-        reads : float or None, default None
-            Times that all rows were read, where that is known.
+        fitting : float, default 0.0
+            Times that the fit read all rows from disk; a read serves a product or several.
+        reads : float, default 0.0
+            Times that they were read by all that was done.
         """
         if self.in_memory:
             return ()
-        proof = ("Certificate", "of the fit's own passes; softunit certify looks further")
+        where, further = self.place, "softunit certify looks further"
         if self.client is not None:
-            return (("Rows live", f"on the workers of {self.cluster}"), proof)
-        assert self.budget is not None
-        often = "" if reads is None else f", read {reads:.3g} times in full"
-        where = f"on disk, within {shown(self.budget)} of memory{often}"
-        return (("Rows live", where), proof)
+            further += ", from disk (--memory)"
+        else:
+            where += (
+                f", read {reads:.3g} times in full: {fitting:.3g} by the fit, the rest to encode"
+                " the columns and to measure the fit"
+            )
+        return (("Rows live", where), ("Certificate", f"of the fit's own passes; {further}"))
+
+
+def _within(budget: int) -> str:
+    return f"within {shown(budget)} of memory"
+
+
+def kept_on_disk(budget: int | None) -> str:
+    """Return a sentence that says that the rows stayed on disk; empty where they did not.
+
+    Parameters
+    ----------
+    budget : int or None
+        As in `Home`.
+    """
+    return "" if budget is None else f"The rows stayed on disk, {_within(budget)}."
 
 
 def home_of(
@@ -143,8 +169,8 @@ def _files(paths: Sequence[str], format: str | None, budget: int | None) -> Sequ
         files = find_files(paths, format=format)
         sizes = [file.state()[0] for file in files]
     except InputError:
-        if budget is None and len(paths) == 1:
-            return ()  # whoever reads it says what is wrong
+        if budget is None and len(paths) == 1 and not is_url(paths[0]):
+            return ()  # whoever reads it says what is wrong; a store is asked once only
         raise
     small = budget is None and files[0].kind != "parquet" and sum(sizes) < _SMALL
     return () if small or 0 in sizes else files

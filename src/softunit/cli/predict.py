@@ -12,7 +12,7 @@ from typing import Any
 from softunit._typing import Array
 from softunit.cli import options, row_options
 from softunit.cli.block_prediction import ROWWISE, Predicted, predict_blocks
-from softunit.cli.homes import home_of
+from softunit.cli.homes import home_of, kept_on_disk
 from softunit.cli.outputs import check_outputs, inputs_of, write_json
 from softunit.cli.prediction_columns import counts_of, predicted_columns
 from softunit.cli.screen import Screen
@@ -196,6 +196,8 @@ def show_prediction(figures: dict[str, Any], screen: Screen, json: Path | None =
     screen.say(f"Predicted {figures['target']} for {found}", style="bold")
     if not figures["converged"]:
         screen.say("Note: the fit of this model had not converged.", style="yellow")
+    if stayed := kept_on_disk(figures["memory_budget"]):
+        screen.say(stayed)
     if figures["problem"] in _OVER_ALL:
         screen.say(_OVER_ALL[figures["problem"]])
     shown = list(counts.items())[:_MOST_CLASSES]

@@ -109,11 +109,31 @@ def _target(request: FitRequest, table: Table, target: str, settings: dict[str, 
     else:
         y = read_target(table, target, kind="labels")
     _check_labels(y, target)
+    if len(y) and (y == y[0]).all():
+        raise InputError(one_class(y[0].item(), len(y), target))
     check_reference(request.reference, y)
     if order is not None:
         _check_order(y, order, target)
         settings["order"] = order
     return y
+
+
+def one_class(label: Any, rows: int, target: str) -> str:
+    """Return the sentence for a target of one class.
+
+    Parameters
+    ----------
+    label : object
+        The class.
+    rows : int
+        How many there are.
+    target : str
+    """
+    return (
+        f"Target {show(target)} holds one class only, {listed([label], 1)}, in all {rows:,} rows:"
+        " a classifier needs rows of at least two. Name another target, or add rows of other"
+        " classes."
+    )
 
 
 def check_reference(reference: str | None, labels: Array) -> None:

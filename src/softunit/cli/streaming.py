@@ -10,7 +10,7 @@ import numpy as np
 from softunit._typing import Array
 from softunit.cli.homes import Home
 from softunit.cli.prepared import Prepared
-from softunit.cli.reading import check_reference
+from softunit.cli.reading import check_reference, one_class
 from softunit.cli.request import FitRequest
 from softunit.designs._memory import CHUNK_MOST, Budget
 from softunit.errors import InputError
@@ -18,7 +18,7 @@ from softunit.estimators._data import ClassTarget
 from softunit.model_file import SavedModel
 from softunit.tables import Encoding, with_contrasts
 from softunit.tables.encoded_source import EncodedSource, row_bytes
-from softunit.tables.names import listed, show
+from softunit.tables.names import show
 from softunit.tables.scanning import Scan, scan, scan_known
 from softunit.tables.streams import Dataset
 
@@ -52,7 +52,7 @@ def prepared_rows(request: FitRequest, home: Home) -> Prepared:
     if request.errors is not None:
         # Columns of all levels sum to one, as an intercept does: no error could be told.
         found = dataclasses.replace(found, encoding=with_contrasts(found.encoding))
-    check_labels(found.classes, target)
+    check_labels(found.classes, found.n_rows, target)
     check_reference(request.reference, found.classes)
     y = class_target(found)
     named = named_values(found)
@@ -70,12 +70,14 @@ def prepared_rows(request: FitRequest, home: Home) -> Prepared:
     )
 
 
-def check_labels(classes: Array, target: str) -> None:
+def check_labels(classes: Array, rows: int, target: str) -> None:
     """Refuse fractions and a single class: what a classifier in memory refuses too.
 
     Parameters
     ----------
     classes : ndarray of shape (K,)
+    rows : int
+        How many there are.
     target : str
 
     Raises
@@ -92,10 +94,7 @@ def check_labels(classes: Array, target: str) -> None:
                 " write the classes as texts."
             )
     if len(classes) < 2:
-        raise InputError(
-            f"Target {show(target)} holds one class only, {listed(classes.tolist(), 1)}, in all"
-            " rows; a classifier needs samples of at least two classes."
-        )
+        raise InputError(one_class(classes[0].item(), rows, target))
 
 
 def class_target(found: Scan) -> ClassTarget:

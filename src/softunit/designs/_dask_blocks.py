@@ -18,7 +18,8 @@ DASK = ("dask", "dask_expr")  # packages that collections come from
 
 def is_dask(value: Any) -> bool:
     """Return whether a value is a dask array, series or frame; nothing is imported to tell."""
-    return type(value).__module__.partition(".")[0] in DASK and hasattr(value, "to_delayed")
+    kind = type(value)  # not the value: a Delayed has any attribute that it is asked for
+    return kind.__module__.partition(".")[0] in DASK and hasattr(kind, "to_delayed")
 
 
 def wanted_dask() -> None:

@@ -23,6 +23,7 @@ UNGUARDED = (
 )
 LOST = "distributed.deploy.lost-worker-timeout"
 NEVER = "3650 days"
+LEAST = 300_000_000  # bytes of a worker: 230 MB are taken once it has imported what it works with
 SHARE = 0.8  # of the time to connect that the scheduler may take; workers have the rest
 
 
@@ -118,7 +119,8 @@ def local_client(workers: int = 2, memory: str | int | None = None) -> Iterator[
     ----------
     workers : int, default 2
     memory : str, int or None, default None
-        Of each worker, as "4GB" or in bytes; None gives each its share of the machine's.
+        Of each worker, as "4GB" or in bytes, at least 300 MB: some 230 MB are what it imports. None
+        gives each its share of the machine's.
 
     Yields
     ------
@@ -127,7 +129,7 @@ def local_client(workers: int = 2, memory: str | int | None = None) -> Iterator[
     Raises
     ------
     InputError
-        If `workers` is not a count, or `memory` not an amount of memory.
+        If `workers` is not a count, or `memory` no amount of memory or too little.
     MissingExtraError
         If dask.distributed is not installed.
     SoftunitError
@@ -183,8 +185,11 @@ def _bytes_of(memory: str | int) -> int:
         raise InputError(
             f"`memory` must be an amount of memory, as '4GB'; got {memory!r}."
         ) from error
-    if size <= 0:
-        raise InputError(f"`memory` must be > 0; got {memory!r}.")
+    if size < LEAST:
+        raise InputError(
+            f"`memory` must be at least {LEAST // 10**6} MB for each worker, most of it for the"
+            f" packages that it imports; got {memory!r}."
+        )
     return int(size)
 
 

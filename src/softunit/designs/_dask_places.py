@@ -83,7 +83,13 @@ class Cluster(Place):
     """
 
     def __init__(self, client: Any) -> None:
-        self.client = client
+        self._client = client
+
+    @property
+    def client(self) -> Any:
+        """The client, which must be open still."""
+        _check_open(self._client)
+        return self._client
 
     def keep(self, tasks: Sequence[Any]) -> list[Any]:
         """Return delayed handles of the results; it does not wait for them."""
@@ -192,9 +198,9 @@ class Cluster(Place):
         alone = None
         while True:
             try:
-                with self.client.as_current():
+                with self._client.as_current():
                     wait(futures, timeout=POLL)
-                return list(self.client.gather(futures))
+                return list(self._client.gather(futures))
             except TimeoutError:
                 if all(future.done() for future in futures):
                     raise
@@ -223,7 +229,7 @@ def place_of(client: Any) -> Place:
     Raises
     ------
     InputError
-        If it is not a client of dask.distributed, or an asynchronous one.
+        If it is not a client of dask.distributed, or is closed or asynchronous.
     """
     if client is None:
         client = _default_client()
@@ -232,7 +238,16 @@ def place_of(client: Any) -> Place:
         raise InputError(f"`client` must be a dask.distributed Client or None; got {client!r}.")
     if client.asynchronous:
         raise InputError("`client` is asynchronous; make it with Client(..., asynchronous=False).")
+    _check_open(client)
     return Cluster(client)
+
+
+def _check_open(client: Any) -> None:
+    if client.status in ("closed", "closing"):
+        raise InputError(
+            "the Dask client is closed, as at the end of its `with` block or when its scheduler is"
+            " lost, and its rows have gone with it: connect again, and make the design anew."
+        )
 
 
 def _default_client() -> Any:

@@ -119,7 +119,7 @@ class Spread(RowArray):
         return self._parts
 
 
-def spread_over(parts: Parts, array: Any) -> Any:
+def spread_over(parts: Parts, array: Any, name: str) -> Any:
     """Return an array of the rows spread over the partitions of a design.
 
     Parameters
@@ -127,6 +127,8 @@ def spread_over(parts: Parts, array: Any) -> Any:
     parts : Parts
         Of the design.
     array : array_like, dask collection, Spread or None
+    name : str
+        How messages call it.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def spread_over(parts: Parts, array: Any) -> Any:
             return array
         source = array.over
     elif is_dask(array):
-        source = _kept(parts, array)
+        source = _kept(parts, array, name)
     else:
         array = np.asarray(array)
         if array.ndim == 0 or len(array) != parts.rows:
@@ -150,8 +152,8 @@ def spread_over(parts: Parts, array: Any) -> Any:
         source = None
     if source is not None and source.rows != parts.rows:
         raise InputError(
-            f"the dask array of labels, weights or offsets has {source.rows} rows, but A has"
-            f" {parts.rows} rows: both must come from the same rows."
+            f"{name} has {source.rows} rows, but A has {parts.rows} rows: both must come from the"
+            " same rows."
         )
     made = []
     own = [None] * len(parts.kept) if source else parts.cut(array)
@@ -162,11 +164,11 @@ def spread_over(parts: Parts, array: Any) -> Any:
     return Spread(Parts(parts.place, parts.place.keep(made), parts.lengths))
 
 
-def _kept(parts: Parts, array: Any) -> Parts:
+def _kept(parts: Parts, array: Any, name: str) -> Parts:
     """Return the parts of a dask array by its own chunks, kept; empty ones are left out."""
     from dask.delayed import delayed
 
-    blocks = delayed_blocks(array, "the array of labels, weights or offsets")
+    blocks = delayed_blocks(array, name)
     kept = parts.place.keep([delayed(array_of, pure=False)(*row) for row in blocks])
     found = parts.place.fetch([delayed(shape_of, pure=False)(part) for part in kept])
     lengths = [shape[0] for shape, _ in found]

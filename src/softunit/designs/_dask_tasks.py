@@ -19,7 +19,7 @@ from softunit.designs._dask_heap import freed_blocks_kept
 from softunit.designs.base import Design, Terms
 from softunit.designs.dense import DenseDesign
 from softunit.designs.sparse import SparseDesign, checked_csr
-from softunit.errors import InputError
+from softunit.errors import FileError, InputError
 
 Fold = Callable[[Any, Any], Any]
 """Puts two terms together; it does not matter which pairs are put together first."""
@@ -139,6 +139,21 @@ def part_of(number: int, names: Sequence[str] | None, *blocks: Any) -> Part:
     entries = round(n * design.row_entries)
     kind = isinstance(design, SparseDesign)
     return Part(design, Facts(n, d, str(design.dtype), design.nbytes, entries, kind))
+
+
+def block_from(load: Callable[[], Any], number: int) -> Any:
+    """Return what a loader gives, and say of which block it is what it raises."""
+    try:
+        return load()
+    except (InputError, MemoryError):  # these say what they have to say
+        raise
+    except Exception as error:
+        said = f"block {number} could not be read: {type(error).__name__}: {error}."
+        if not isinstance(error, OSError):
+            raise InputError(said) from error
+        raise FileError(
+            f"{said} Check that the files are there, and that every worker can reach them."
+        ) from error
 
 
 def facts_of(part: Part) -> Facts:

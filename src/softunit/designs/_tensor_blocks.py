@@ -76,7 +76,7 @@ class TensorBlocks(Design):
             return array
         return like(array, self.array)
 
-    def beside(self, array: Any) -> Any:
+    def beside(self, array: Any, name: str = "the array") -> Any:
         """Return an array of the rows as NumPy, from NumPy or from the device of this one.
 
         Raises
@@ -84,7 +84,7 @@ class TensorBlocks(Design):
         InputError
             If it is on another device.
         """
-        check_together(("A", self.array), ("an array of its rows", array))
+        check_together(("A", self.array), (name, array))
         return to_numpy(array) if is_elsewhere(array) else array
 
     def reduce(

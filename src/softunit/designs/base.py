@@ -275,8 +275,15 @@ class Design(ABC):
         """
         return None
 
-    def beside(self, array: Any) -> Any:
-        """Return an array of the rows where it is kept beside them: here, but for a cluster."""
+    def beside(self, array: Any, name: str = "the array") -> Any:
+        """Return an array of the rows where it is kept beside them: here, but for a cluster.
+
+        Parameters
+        ----------
+        array : array_like or None
+        name : str, default "the array"
+            How messages call it.
+        """
         return to_numpy(array) if is_elsewhere(array) else array
 
     def placed(self, array: Any) -> Any:

@@ -69,9 +69,9 @@ class CentredDesign(ChunkwiseDesign):
         few = less(self.inner.rows(index), self.centre)
         return DenseDesign(few.array.astype(dtype, copy=False))
 
-    def beside(self, array: Any) -> Any:
+    def beside(self, array: Any, name: str = "the array") -> Any:
         """Return an array of the rows where A keeps it."""
-        return self.inner.beside(array)
+        return self.inner.beside(array, name)
 
 
 def less(design: Design, centre: Vector) -> DenseDesign:

@@ -116,7 +116,9 @@ class ChunkedDesign(ChunkwiseDesign):
         path : str, path-like or list of them
             A Parquet, Arrow, Feather or NPY file; a folder of such files, in the order of their
             names, where folders called key=value add a column; a pattern with * and **; a URL that
-            pyarrow understands; or the folder of a Zarr array.
+            pyarrow understands; or the folder of a Zarr array, all of whose chunks must be there
+            (Zarr leaves out those of nothing but zeros, unless it is told
+            `zarr.config.set({"array.write_empty_chunks": True})`).
         columns : list of str or None, default None
             Those that are read, in this order; None takes all. Columns of NPY and Zarr arrays are
             called x0, x1, ...

@@ -14,7 +14,7 @@ from softunit.designs._dask_blocks import columns_of, delayed_blocks, is_dask, r
 from softunit.designs._dask_clients import connect, local_client
 from softunit.designs._dask_places import Place, place_of
 from softunit.designs._dask_spread import Spread, spread_over
-from softunit.designs._dask_tasks import Fold, on_chunk, taken
+from softunit.designs._dask_tasks import Fold, block_from, on_chunk, taken
 from softunit.designs.base import Design, Home, Terms
 from softunit.designs.chunkwise import ChunkwiseDesign
 from softunit.designs.dense import DenseDesign
@@ -93,14 +93,28 @@ class DaskDesign(ChunkwiseDesign):
             Of the columns.
         client : distributed.Client or None, default None
             As for the class.
+
+        Raises
+        ------
+        InputError
+            As for the class; or if a loader is no function, or raises another error: the block is
+            named.
         """
         wanted_dask()
         from dask.delayed import delayed
 
         if not loaders:
             raise InputError("`loaders` is empty: a design needs at least one block of rows.")
+        for number, load in enumerate(loaders):
+            if not callable(load):
+                raise InputError(
+                    f"loader {number} is {type(load)}: it must be a function without arguments that"
+                    " returns the rows of one block."
+                )
         design = cls.__new__(cls)
-        blocks = [[delayed(load, pure=False, traverse=False)()] for load in loaders]
+        blocks = [
+            [delayed(block_from, pure=False)(load, number)] for number, load in enumerate(loaders)
+        ]
         design._read(blocks, None if names is None else tuple(names), place_of(client))
         return design
 
@@ -170,7 +184,7 @@ class DaskDesign(ChunkwiseDesign):
         bare = [array.over if isinstance(array, Spread) else array for array in arrays]
         return self._parts.reduce(partial(on_chunk, function), bare, folds)
 
-    def beside(self, array: Any) -> Any:
+    def beside(self, array: Any, name: str = "the array") -> Any:
         """Return an array of the rows as a `Spread`, each part on the worker of its rows.
 
         None comes back as it is, and so does an array that is not Dask's and has another number
@@ -180,13 +194,15 @@ class DaskDesign(ChunkwiseDesign):
         ----------
         array : array_like, dask array, series or frame, Spread, or None
             Dask's are cut anew where their chunks are not the design's.
+        name : str, default "the array"
+            How messages call it.
 
         Raises
         ------
         InputError
             If it is Dask's, or a `Spread` of another design, and has another number of rows.
         """
-        return spread_over(self._parts, array)
+        return spread_over(self._parts, array, name)
 
     def taken(self, index: npt.NDArray[np.integer], dtype: npt.DTypeLike) -> Design:
         """Return a copy of some rows here, in the order of the index: dense, or CSR for CSR."""

@@ -18,7 +18,6 @@ from softunit.designs.sources import Block, Blocks, BlockSource, storage_dtype
 from softunit.designs.sparse import checked_csr
 from softunit.errors import InputError
 
-
 SAME = "give the same blocks each time that they are iterated over."
 
 
@@ -249,6 +248,8 @@ def _names(raw: Any) -> tuple[str, ...] | None:
 def _as_block(raw: Any, number: int) -> Block:
     """Return a block as an array of numbers (m, d), or as CSR."""
     if sparse.issparse(raw):
+        if raw.ndim != 2:
+            raise InputError(f"block {number} has shape {raw.shape}: it must be (m, d), d >= 1.")
         if raw.dtype.kind not in "fiub":
             raise InputError(f"block {number} holds {raw.dtype}: only real numbers can be used.")
         return checked_csr(raw, f"block {number}")

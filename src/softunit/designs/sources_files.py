@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from softunit._checks import counted
+from softunit._far_files import in_time
 from softunit._files import load_pyarrow
 from softunit.errors import FileError, InputError
 
@@ -128,6 +129,7 @@ class DataFile:
 @contextmanager
 def reading(file: object, *also: type[Exception]) -> Iterator[None]:
     """Turn what readers raise about a file, and errors of other kinds, into a `FileError`."""
+    kinds: tuple[type[Exception], ...] = (*DAMAGED, *also)
     try:
         yield
     except InputError:
@@ -137,7 +139,7 @@ def reading(file: object, *also: type[Exception]) -> Iterator[None]:
             f"{file} asks for more memory than there is ({_first_line(error)}): it may be damaged;"
             " if it is not, allow the process more memory, or give a smaller `memory`."
         ) from error
-    except (*DAMAGED, *also) as error:
+    except kinds as error:
         raise FileError(
             f"{file} cannot be read: {_first_line(error)}. It may be damaged, or was cut off or"
             " replaced while it was read."
@@ -222,7 +224,7 @@ def _remote(text: str) -> Iterator[DataFile]:
             " others, http among them, bring the files here first."
         ) from error
     try:
-        info = filesystem.get_file_info(path)
+        info = in_time(text, lambda: filesystem.get_file_info(path))
     except OSError as error:
         raise FileError(
             f"{text} cannot be reached: {_first_line(error)}. Check the address, the network and"

@@ -109,11 +109,8 @@ class TableSource(BlockSource):
 
     def describe(self, row: int) -> str:
         """Return the row's number in its file."""
-        number = self._file_of(row)
+        number = int(np.searchsorted(self._offsets, row, side="right")) - 1
         return f"row {row - self._offsets[number]} of {self.files[number].file}"
-
-    def _file_of(self, row: int) -> int:
-        return int(np.searchsorted(self._offsets, row, side="right")) - 1
 
     def check_unchanged(self) -> None:
         """Raise `FileError` if a file is gone or another."""
@@ -167,10 +164,25 @@ class TableSource(BlockSource):
     def _batches(
         self, stretch: Stretch, opened: _Opened, *, verify: bool
     ) -> Iterator[tuple[int, Any]]:
+        """Yield (file, batch) for the rows of a stretch, no fewer and no more than promised."""
         for number, first, last in stretch.parts:
+            groups = self.files[number].groups
+            left = sum(groups[first:last])
             reader = opened.reader(number, verify=verify)
             for batch in reader.batches(range(first, last), self._own, stretch.rows):
+                left -= batch.num_rows
+                if left < 0:
+                    raise self._other_rows(number, "holds more rows than it promised")
                 yield number, batch
+            if left:
+                row = sum(groups[:last]) - left
+                raise self._other_rows(number, f"ends before row {row}, which it promised to hold")
+
+    def _other_rows(self, number: int, fault: str) -> FileError:
+        """Return the error of a file without the rows that it should have."""
+        file = self.files[number].file
+        file.check_unchanged()  # it may be one that was replaced
+        return FileError(f"{file} {fault}: it is damaged, or was cut off.")
 
     def _filled(self, stretch: Stretch, batches: Iterator[tuple[int, Any]]) -> Blocks:
         """Yield blocks of the rows that a stretch has, filled from batches as they come."""
@@ -181,27 +193,13 @@ class TableSource(BlockSource):
             while filled < size:
                 if batch is None or at == batch.num_rows:
                     batch = None  # its memory is free before the next is read
-                    number, batch = next(batches, (number, None))
+                    number, batch = next(batches)
                     at = 0
-                    if batch is None:
-                        raise self._ended(start + filled)
                 take = min(size - filled, batch.num_rows - at)
                 self._put(out[:, filled : filled + take], number, batch.slice(at, take))
                 filled, at = filled + take, at + take
             yield start, out.T
-        number, batch = next(batches, (number, None if batch is None else batch.slice(at)))
-        if batch is not None and batch.num_rows:
-            self.files[number].file.check_unchanged()
-            raise FileError(f"{self.files[number].file} holds more rows than it promises.")
-
-    def _ended(self, row: int) -> FileError:
-        """Return the error of a file that lacks a row; it may be one that was replaced."""
-        file = self.files[self._file_of(row)].file
-        file.check_unchanged()
-        return FileError(
-            f"{file} ends before {self.describe(row)}, which it promised to hold: it is damaged, or"
-            " was cut off."
-        )
+        next(batches, None)  # what comes behind is looked at too
 
     def _put(self, out: Block, number: int, batch: Any) -> None:
         """Write the columns of a batch into rows of an array."""

@@ -61,9 +61,9 @@ class WrapperDesign(Design):
         found = self.inner.at_hand(size)
         return None if found is None else (found[0], self.around(found[1]))
 
-    def beside(self, array: Any) -> Any:
+    def beside(self, array: Any, name: str = "the array") -> Any:
         """Return an array of the rows where the wrapped design keeps it."""
-        return self.inner.beside(array)
+        return self.inner.beside(array, name)
 
     def gram(self, curvature: Curvature) -> Matrix:
         """Return A' C A; where a pass is dear, in one."""

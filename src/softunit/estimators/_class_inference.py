@@ -80,11 +80,11 @@ class ClassInference:
         check_is_fitted(self)
         check_places(X, y=y, sample_weight=sample_weight, offset=offset)
         x = checked_design(self, X, reset=False)
-        classes = known_classes(brought(x, y), x.shape[0], self.classes_, narrow=True)
+        classes = known_classes(brought(x, y, "y"), x.shape[0], self.classes_, narrow=True)
         problem = self._problem(x, classes, sample_weight, offset)
         frequencies = None
         if self.class_weight is not None:  # else the problem's weights are the frequencies
-            given = 1.0 if sample_weight is None else brought(x, sample_weight)
+            given = 1.0 if sample_weight is None else brought(x, sample_weight, "sample_weight")
             frequencies = np.asarray(checked_row_weights(given, None, classes, x.shape[0])[0])
         at = problem.design.from_input(self._coefficients())
         number = reference_number(self.classes_, reference)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
+from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from softunit._array_api import described, is_elsewhere
@@ -14,8 +15,9 @@ from softunit._checks import check_finite_columns, check_shares
 from softunit._row_array import RowArray, as_array
 from softunit._typing import Array, Vector
 from softunit.designs import Design
+from softunit.designs.sparse import checked_csr
 from softunit.errors import InputError
-from softunit.estimators._labels import BLOCK, codes_of, totals_of, unique_labels
+from softunit.estimators._labels import BLOCK, codes_of, one_axis, totals_of, unique_labels
 
 
 def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
@@ -27,10 +29,13 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
     ------
     InputError
         If it holds NaN or infinity: the column by name, how many, the first row; if two columns
-        have one name, or one holds words; if its rows do not live in memory.
+        have one name, or one holds words; if its rows do not live in memory; if a sparse matrix has
+        indices that point outside of it.
     """
     x = _in_memory(estimator, x)
     _check_names_once(x)
+    if sparse.issparse(x) and x.ndim == 2 and x.format in ("csr", "csc", "bsr", "coo"):
+        x = checked_csr(x, "X")
     try:
         checked = validate_data(
             estimator,
@@ -49,7 +54,31 @@ def checked_x(estimator: Any, x: Any, *, reset: bool) -> Any:
 
 def is_dask(x: Any) -> bool:
     """Return whether something is a dask array, frame or series; dask is not imported."""
+    return _of_dask(x) and hasattr(type(x), "ndim")  # a Delayed has any attribute itself
+
+
+def _of_dask(x: Any) -> bool:
     return type(x).__module__.partition(".")[0] in ("dask", "dask_expr")
+
+
+def check_is_array(name: str, value: Any) -> None:
+    """Raise `InputError` where labels, weights or offsets are the name of a file, say, or a design.
+
+    Parameters
+    ----------
+    name : str
+        How the argument is called.
+    value : object
+    """
+    if isinstance(value, (str, bytes, os.PathLike)):
+        what, wish = f"{value!r}", "read the file first, as by numpy.load"
+    elif isinstance(value, Design):
+        what, wish = f"a {type(value).__name__}", "a ChunkedDesign reads it by `read_column`"
+    elif _of_dask(value) and not is_dask(value):
+        what, wish = f"a {type(value).__name__} of dask", "make it a dask array, or compute() it"
+    else:
+        return
+    raise InputError(f"{name} must be an array or a list; got {what}: {wish}.")
 
 
 def _in_memory(estimator: Any, x: Any) -> Any:
@@ -61,6 +90,11 @@ def _in_memory(estimator: Any, x: Any) -> Any:
             return np.asarray(x)
         except (TypeError, RuntimeError, ValueError):  # on a device, or with gradients
             kind = described(x)
+    elif _of_dask(x) and not is_dask(x):
+        raise InputError(
+            f"X is a {type(x).__name__} of dask, whose shape is not known: make it a dask array"
+            " (dask.array.from_delayed) or a dask frame, or compute() it."
+        )
     elif isinstance(x, Design) or is_dask(x):
         kind = f"a {type(x).__name__}" if isinstance(x, Design) else "a dask collection"
     else:
@@ -166,18 +200,20 @@ def checked_classes(y: Any, n: int, *, narrow: bool = False) -> ClassTarget:
     Raises
     ------
     InputError
-        If the number of rows differs, there is one class only, or shares do not sum to one.
+        If y is missing, no array or of another length, a label is NaN or infinite, there is one
+        class only, or shares do not sum to one.
     ValueError
-        From scikit-learn, if y is missing, holds NaN or looks continuous.
+        From scikit-learn, if y looks continuous.
     """
     if y is None:
         raise InputError("requires y to be passed, but the target y is None")
     if isinstance(y, ClassTarget):
         return _of_length(y, n)
+    check_is_array("y", y)
     shape = as_array(y).shape
     if len(shape) == 2 and shape[1] >= 2:
         return _shares(y, shape, n)
-    labels = y if isinstance(y, RowArray) else column_or_1d(y, warn=True)
+    labels = one_axis(y)
     if len(labels) != n:
         raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
     classes = unique_labels(labels)
@@ -196,7 +232,7 @@ def _of_length(target: ClassTarget, n: int) -> ClassTarget:
 
 
 def _shares(y: Any, shape: tuple[int, ...], n: int) -> ClassTarget:
-    if isinstance(y, RowArray):
+    if isinstance(y, RowArray):  # also a NumPy array that was spread over the workers of X
         raise InputError(
             f"y has shape {shape} and lies on a cluster: shares of classes are taken from memory"
             " only. Give labels, or y as a NumPy array with X as a NumPy array or ChunkedDesign."
@@ -242,6 +278,7 @@ def known_classes(y: Any, n: int, classes: Array, *, narrow: bool = False) -> Cl
     """
     if isinstance(y, ClassTarget) and np.array_equal(y.classes, classes):
         return _of_length(y, n)
+    check_is_array("y", y)
     given = _labels_again(y) if isinstance(y, ClassTarget) else as_array(y)
     if given.ndim == 2 and given.shape[1] >= 2:
         shares = checked_classes(y, n).target
@@ -251,7 +288,7 @@ def known_classes(y: Any, n: int, classes: Array, *, narrow: bool = False) -> Cl
                 " classes."
             )
         return ClassTarget(classes, shares)
-    labels = given if isinstance(given, RowArray) else given.ravel()
+    labels = one_axis(given) if isinstance(given, RowArray) else given.ravel()
     if len(labels) != n:
         raise InputError(f"X has {n} rows, but y has {len(labels)} labels.")
     codes = codes_of(labels, classes, narrow=narrow and n > BLOCK)

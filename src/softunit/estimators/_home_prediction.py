@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -63,8 +64,8 @@ class HomePrediction(SoftmaxPrediction):
         if tensor is not None:
             return finish(_tensor_scores(tensor, self._here(), offset))
         if not isinstance(x, Design):
-            return finish(scores_of(x, *self._here(), brought(x, offset)))
-        return _by_blocks(x, self._here(), brought(x, offset), finish)
+            return finish(scores_of(x, *self._here(), brought(x, offset, "offset")))
+        return _by_blocks(x, self._here(), brought(x, offset, "offset"), finish)
 
     def _check_same_place(self, X: Any, method: str) -> None:
         """Raise where scikit-learn's rules for the array API ask for one kind of array."""
@@ -123,8 +124,8 @@ class HomePrediction(SoftmaxPrediction):
             classes, y = codes_of(classes, y.classes), y.target
         elif not is_dask(y):
             y = numpy_labels(y, classes)
-        labels = as_array(brought(x, y))
-        weights = brought(x, sample_weight)
+        labels = as_array(brought(x, y, "y"))
+        weights = brought(x, sample_weight, "sample_weight")
         weights = None if weights is None or np.ndim(weights) == 0 else as_array(weights)
         for name, value in (("y", labels), ("sample_weight", weights)):
             if value is not None and len(value) != x.shape[0]:
@@ -206,14 +207,29 @@ def _right(chunk: Design, arrays: tuple[Any, ...], *, model: Model, classes: Arr
     return chunk.over_blocks(part, _block_rows(chunk, model))
 
 
-def _block_answer(block: Any, *offset: Any, model: Model, finish: Finish) -> Array:
-    """Return the answer for a block of rows of a dask array, on a worker."""
+def _block_answer(
+    block: Any,
+    *offset: Any,
+    model: Model,
+    finish: Finish,
+    block_info: Mapping[Any, Any] | None = None,
+) -> Array:
+    """Return the answer for a block of rows of a dask array, on a worker; dask says which it is."""
     x = block.tocsr() if sparse.issparse(block) else np.asarray(block)
     x = x.astype(_width(x.dtype), copy=False)
-    check_finite_columns(x, what="a block of X")
+    check_finite_columns(x, what=_which(block_info))
     scores = scores_of(x, *model)
     added = None if not offset else np.asarray(offset[0]).reshape(scores.shape)
     return np.asarray(finish(with_offset(scores, added)))
+
+
+def _which(block_info: Mapping[Any, Any] | None) -> str:
+    """Return what a message calls a block: by its number and, where it is known, its first row."""
+    if not block_info:
+        return "a block of X"
+    start = block_info[0]["array-location"][0][0]
+    first = "" if np.isnan(start) else f", which begins with row {int(start)}"
+    return f"block {block_info[0]['chunk-location'][0]} of X{first},"
 
 
 def _width(dtype: Any) -> Any:

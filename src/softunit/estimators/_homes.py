@@ -12,7 +12,7 @@ from softunit._array_api import check_together, is_elsewhere, like, namespace, t
 from softunit._row_array import RowArray, as_array
 from softunit.designs import Design, as_design
 from softunit.errors import InputError
-from softunit.estimators._data import ClassTarget, checked_x, is_dask
+from softunit.estimators._data import ClassTarget, check_is_array, checked_x, is_dask
 
 
 def checked_design(estimator: Any, x: Any, *, reset: bool) -> Any:
@@ -107,7 +107,7 @@ def check_places(x: Any, **others: Any) -> None:
             check_together(("X", tensor), (name, value))
 
 
-def brought(x: Any, value: Any) -> Any:
+def brought(x: Any, value: Any, name: str) -> Any:
     """Return labels, weights or offsets where the passes over the rows look for them.
 
     Beside a dask X they are spread over its workers; beside all others they come as NumPy arrays,
@@ -118,13 +118,21 @@ def brought(x: Any, value: Any) -> Any:
     x : array, CSR matrix or Design
         As `checked_design` returns it.
     value : array_like, tensor, dask collection, ClassTarget, number or None
+    name : str
+        How the argument is called.
+
+    Raises
+    ------
+    InputError
+        If it is the name of a file, a design, or dask's and of another length.
     """
-    if value is None or isinstance(value, (ClassTarget, int, float, str)):
+    if value is None or isinstance(value, (ClassTarget, int, float)):
         return value
+    check_is_array(name, value)
     if is_elsewhere(value):
         value = to_numpy(value)
     if isinstance(x, Design) and x.home == "cluster":
-        return x.beside(value if is_dask(value) else as_array(value))
+        return x.beside(value if is_dask(value) else as_array(value), name)
     return np.asarray(value) if is_dask(value) or isinstance(value, RowArray) else value
 
 

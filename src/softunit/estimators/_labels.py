@@ -7,11 +7,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from softunit._row_array import RowArray, Terms
 from softunit._typing import Array, Vector
-from softunit.errors import InputError
+from softunit.errors import InputError, warn
 
 BLOCK = 1 << 20
 """Labels looked at in one go."""
@@ -62,6 +64,21 @@ def codes_of(labels: Array | RowArray, classes: Array, *, narrow: bool = False) 
     dtype = np.min_scalar_type(-len(classes)) if narrow else np.dtype(np.int64)
     coded = partial(_coded, classes=classes, dtype=dtype)
     return labels.map(coded) if isinstance(labels, RowArray) else coded(labels)
+
+
+def one_axis(labels: Any) -> Any:
+    """Return labels of shape (n,); those of (n, 1) with scikit-learn's warning, where they lie.
+
+    Parameters
+    ----------
+    labels : array_like or RowArray
+    """
+    if not isinstance(labels, RowArray):
+        return column_or_1d(labels, warn=True)
+    if labels.ndim == 1:
+        return labels
+    warn(f"y has shape {labels.shape}; labels have shape ({len(labels)},).", DataConversionWarning)
+    return labels.map(np.ravel)
 
 
 def totals_of(codes: Any, k: int, weights: Any) -> Vector:
@@ -208,17 +225,15 @@ def _check_finite(labels: Any) -> None:
     count = int((labels.fold(_lost) if there else _lost(labels))[0])
     if count:
         row = int(np.argmin(np.asarray(labels.map(np.isfinite) if there else np.isfinite(labels))))
-        name = "NaN" if np.isnan(labels[[row]][0]) else "an infinity"
         raise InputError(
-            f"y holds {name} in row {row}, and NaN or infinity in {count} of {len(labels)} rows in"
-            " all: drop these rows, or give them labels."
+            f"y holds NaN or infinity in {count} of {len(labels)} rows, first in row {row}: drop"
+            " these rows, or give them labels."
         )
 
 
 def _lost(labels: Array) -> Terms:
-    return (
-        sum(int(np.count_nonzero(~np.isfinite(labels[rows]))) for rows in blocks_of(len(labels))),
-    )
+    blocks = (labels[rows] for rows in blocks_of(len(labels)))
+    return (sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks),)
 
 
 def _odd_one(labels: Any) -> str:

@@ -87,8 +87,8 @@ class SoftmaxModel(HomePrediction, ClassInference, ClassifierMixin, BaseEstimato
 
     def _problem(self, x: Any, classes: ClassTarget, sample_weight: Any, offset: Any) -> Problem:
         """Return the mean objective, in scaled columns."""
-        sample_weight = brought(x, sample_weight)
-        offset = brought(x, offset)
+        sample_weight = brought(x, sample_weight, "sample_weight")
+        offset = brought(x, offset, "offset")
         weights, classes = checked_row_weights(
             sample_weight, self.class_weight, classes, x.shape[0]
         )
@@ -96,7 +96,7 @@ class SoftmaxModel(HomePrediction, ClassInference, ClassifierMixin, BaseEstimato
         return class_problem(
             x,
             classes,
-            brought(x, weights),
+            brought(x, weights, "sample_weight"),
             C=self._strength,
             intercept=intercept,
             offset=offset,
@@ -208,7 +208,7 @@ class SoftmaxModel(HomePrediction, ClassInference, ClassifierMixin, BaseEstimato
         check_is_fitted(self)
         check_places(X, y=y, sample_weight=sample_weight, offset=offset)
         x = checked_design(self, X, reset=False)
-        classes = known_classes(brought(x, y), x.shape[0], self.classes_, narrow=True)
+        classes = known_classes(brought(x, y, "y"), x.shape[0], self.classes_, narrow=True)
         problem = self._problem(x, classes, sample_weight, offset)
         return certify(problem, problem.design.from_input(self._coefficients()))
 

@@ -162,9 +162,12 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         ----------
         X : array_like, sparse matrix, frame, tensor, dask collection or Design, of shape (n, d)
             Contiguous floats are not copied, nor are tensors; what dask holds stays on its workers.
+            scikit-learn's cross-validation and pipelines cut or change rows themselves: they take
+            no design.
         y : array_like of shape (n,) or (n, K)
-            Labels of any type, or shares that sum to one in every row. It may be a tensor, a
-            memory map or, beside a dask X, a dask array or series; so may weights and offset.
+            Labels of any type, or, but for a dask X, shares that sum to one in every row. It may be
+            a tensor, a memory map or, beside a dask X, a dask array or series; so may weights and
+            offset.
         sample_weight : float or array_like of shape (n,), default None
             Nonnegative row weights.
         offset : array_like of shape (n,) for two classes, else (n, K), default None
@@ -189,7 +192,7 @@ class SoftmaxClassifier(CallbackSupportMixin, SoftmaxModel):
         start = self._coefficients() if self.warm_start and hasattr(self, "coef_") else None
         check_places(X, y=y, sample_weight=sample_weight, offset=offset)
         x_checked = checked_design(self, X, reset=True)
-        classes = checked_classes(brought(x_checked, y), x_checked.shape[0], narrow=True)
+        classes = checked_classes(brought(x_checked, y, "y"), x_checked.shape[0], narrow=True)
         problem = self._problem(x_checked, classes, sample_weight, offset)
         dtype = dtype_for(x_checked)
         tasks = FitTasks(

@@ -28,6 +28,9 @@ Unknown: TypeAlias = Literal["error", "other"]
 WISH = "fill them, drop those rows, or fit the model with --impute mean|median|most-frequent"
 """What a sentence about missing values asks for."""
 
+FINITE = "replace them by finite numbers, drop those rows, or fit the model without the column"
+"""What a sentence about infinite values asks for, where the model is there already."""
+
 
 @dataclass(frozen=True)
 class NumericColumn:
@@ -51,7 +54,7 @@ class NumericColumn:
     def values(self, table: Table) -> Vector:
         """Return the column of `table`, shape (n,), filled and finite."""
         values = as_numbers(table.column(self.name, role="which the model needs"), self.name)
-        refuse_infinite(values, self.name)
+        refuse_infinite(values, self.name, FINITE)
         missing = missing_rows(values)
         if self.fill is None:
             refuse_missing(missing, self.name, WISH)

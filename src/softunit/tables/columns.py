@@ -207,13 +207,14 @@ def refuse_missing(missing: Array, name: str, wish: str) -> None:
         raise InputError(f"Column {show(name)} has {found}: {wish}.")
 
 
-def refuse_infinite(values: Vector, name: str) -> None:
-    """Raise InputError with column, count and first row if any value is infinite."""
+def refuse_infinite(values: Vector, name: str, wish: str = "") -> None:
+    """Raise InputError with column, count, first row and a wish if any value is infinite."""
     infinite = np.isinf(values)
     count = int(np.count_nonzero(infinite))
     if count:
         found = rows(count, int(np.argmax(infinite)), "infinite value")
-        raise InputError(
-            f"Column {show(name)} has {found}: replace them by finite numbers, drop the rows, or"
-            f" drop the column (--drop {show(name)})."
+        wish = wish or (
+            "replace them by finite numbers, drop the rows, or drop the column (--drop"
+            f" {show(name)})"
         )
+        raise InputError(f"Column {show(name)} has {found}: {wish}.")

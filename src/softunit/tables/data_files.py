@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from softunit._far_files import check_protocol, in_time
 from softunit._files import load_pyarrow
 from softunit.errors import FileError
-from softunit.tables.far_files import check_protocol, in_time
 from softunit.tables.names import cut, listed, show
 from softunit.tables.reading import known_format, not_there, table_format
 
@@ -43,6 +43,13 @@ class DataFile:
     keys: tuple[tuple[str, str], ...] = ()
     filesystem: Any = field(default=None, repr=False)
 
+    @property
+    def _gone(self) -> str:
+        return (
+            f"{self.path} was there when the files were looked for and is gone now: put it back,"
+            " and begin again when nobody removes files."
+        )
+
     def state(self) -> tuple[int, int]:
         """Return size and time of change, to tell whether the file is still what it was.
 
@@ -56,10 +63,14 @@ class DataFile:
                 found = os.stat(self.path)
                 return found.st_size, found.st_mtime_ns
             info = self.filesystem.get_file_info(self.path)
+        except FileNotFoundError as error:
+            raise FileError(self._gone) from error
         except OSError as error:
-            raise FileError(f"{self.path} cannot be read: {cut(error)}.") from error
+            raise FileError(
+                f"{self.path} cannot be read: {error.strerror or cut(error)}."
+            ) from error
         if not info.is_file:
-            raise FileError(f"{self.path} is not there any more.")
+            raise FileError(self._gone)
         return int(info.size), int(info.mtime_ns or 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from softunit._files import load_pyarrow
 from softunit._typing import Array
 from softunit.errors import InputError
 from softunit.tables.columns import missing_rows
-from softunit.tables.names import listed, show
+from softunit.tables.names import listed, rows, show
 from softunit.tables.places import Places
 from softunit.tables.table import Table
 from softunit.tables.tallies import Marks
@@ -41,6 +42,7 @@ class LabelTally:
         self._parts: list[Array] = []
         self._missing = Marks()
         self._strange: dict[Any, int] = {}
+        self._first: int | None = None  # row with such a label
 
     def add(self, table: Table, start: int) -> None:
         """Take a block of rows, the first of which is row `start` of the dataset.
@@ -61,11 +63,11 @@ class LabelTally:
                 (self.name,), len(column), table.source, load_pyarrow().table({self.name: column})
             )
         with _HERE.told(start):
-            labels = read_target(table, self.name, kind="labels")
+            labels = read_target(table, self.name, kind="labels", all_seen=False)
         found, places = np.unique(labels, return_inverse=True)
-        self._parts.append(self._coded(found, places.ravel()))
+        self._parts.append(self._coded(found, places.ravel(), start))
 
-    def _coded(self, found: Array, places: Array) -> Array:
+    def _coded(self, found: Array, places: Array, start: int) -> Array:
         """Return the codes of labels `found[places]`; new labels get the next ones."""
         # To Python True is 1: labels must also be of the kind of those known.
         alike = (
@@ -75,9 +77,11 @@ class LabelTally:
         )
         if self._known:
             counts = np.bincount(places, minlength=len(found)).tolist()
-            for label, count in zip(found.tolist(), counts, strict=True):
+            for code, (label, count) in enumerate(zip(found.tolist(), counts, strict=True)):
                 if label not in self._codes or not alike:
                     self._strange[label] = self._strange.get(label, 0) + count
+                    first = start + int(np.argmax(places == code))
+                    self._first = first if self._first is None else min(self._first, first)
             codes = np.array([self._codes.get(label, 0) for label in found.tolist()])
         else:
             for label in found.tolist():
@@ -89,7 +93,7 @@ class LabelTally:
     def _check_new(self, found: Array) -> None:
         if found.dtype.kind == "f":
             values = np.array(list(self._codes), dtype=float)
-            refuse_fractions(values[values != np.rint(values)], self.name)
+            refuse_fractions(values[values != np.rint(values)], self.name, all_seen=False)
         if len(self._codes) > MOST_LABELS:
             raise InputError(
                 f"Target {show(self.name)} has more than {MOST_LABELS:,} different values, too many"
@@ -110,8 +114,7 @@ class LabelTally:
             count = sum(self._strange.values())
             strange = sorted(self._strange, key=str)
             raise InputError(
-                f"Column {show(self.name)} holds {listed(strange, 5)} in {count:,} rows, which the"
-                f" model does not know: its classes are {listed(self._codes, 10)}."
+                unknown_labels(self.name, strange, count, self._first or 0, self._codes)
             )
         seen = np.array(list(self._codes))
         classes, order = np.unique(seen, return_inverse=True)
@@ -123,6 +126,31 @@ class LabelTally:
             start += len(part)
         self._parts = []
         return classes, codes
+
+
+def unknown_labels(
+    name: str, strange: Collection[Any], count: int, first: int, known: Collection[Any]
+) -> str:
+    """Return the sentence for labels that a model does not know.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    strange : collection
+        The labels.
+    count : int
+        Rows that hold one of them.
+    first : int
+        The first such row, from 0.
+    known : collection
+        The labels of the model.
+    """
+    return (
+        f"Column {show(name)} holds {listed(strange, 5)} ({rows(count, first, 'row')}), which the"
+        f" model does not know: its classes are {listed(known, 10)}. Drop such rows, or fit a model"
+        " to them too."
+    )
 
 
 def _code_type(labels: int) -> type[np.unsignedinteger[Any]]:

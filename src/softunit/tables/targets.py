@@ -27,7 +27,9 @@ TARGET_WISH = "drop those rows; what is not known cannot be fitted to"
 """What to do about missing values of a target, weights or an offset."""
 
 
-def read_target(table: Table, name: str, *, kind: Literal["labels", "numeric"]) -> Array:
+def read_target(
+    table: Table, name: str, *, kind: Literal["labels", "numeric"], all_seen: bool = True
+) -> Array:
     """Return the target column, shape (n,).
 
     Parameters
@@ -36,6 +38,8 @@ def read_target(table: Table, name: str, *, kind: Literal["labels", "numeric"]) 
     name : str
     kind : {"labels", "numeric"}
         Labels come as an array of str, int, float or bool; numeric as finite float64.
+    all_seen : bool, default True
+        Whether the table holds all rows, so that a sentence can say how many labels there are.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def read_target(table: Table, name: str, *, kind: Literal["labels", "numeric"]) 
             values = column_kind(column, name)
         refuse_missing(missing_rows(column), name, TARGET_WISH)
     if values == "float":
-        return _few_floats(as_numbers(column, name), name)
+        return _few_floats(as_numbers(column, name), name, all_seen)
     if isinstance(column, np.ndarray):
         return column
     if values == "text":
@@ -232,15 +236,15 @@ def _refuse_negative(values: Vector, label: str, wish: str) -> None:
         raise InputError(f"{label} has {found} ({values[negative[0]]:g}): {wish}.")
 
 
-def _few_floats(values: Vector, name: str) -> Vector:
+def _few_floats(values: Vector, name: str, all_seen: bool) -> Vector:
     """Return float labels, or refuse what is a quantity."""
     refuse_missing(missing_rows(values), name, TARGET_WISH)
     refuse_infinite(values, name)
-    refuse_fractions(np.unique(values[values != np.rint(values)]), name)
+    refuse_fractions(np.unique(values[values != np.rint(values)]), name, all_seen=all_seen)
     return values
 
 
-def refuse_fractions(fractions: Array, name: str) -> None:
+def refuse_fractions(fractions: Array, name: str, *, all_seen: bool = True) -> None:
     """Refuse labels that look like a quantity.
 
     Parameters
@@ -248,6 +252,8 @@ def refuse_fractions(fractions: Array, name: str) -> None:
     fractions : ndarray
         The different labels that are not whole numbers.
     name : str
+    all_seen : bool, default True
+        Whether there are no more of them in rows to come.
 
     Raises
     ------
@@ -255,8 +261,9 @@ def refuse_fractions(fractions: Array, name: str) -> None:
         If they are many.
     """
     if fractions.size > _FEW_VALUES:
+        few = "" if all_seen else "at least "
         raise InputError(
-            f"Target {show(name)} has {fractions.size:,} different values that are not whole"
+            f"Target {show(name)} has {few}{fractions.size:,} different values that are not whole"
             " numbers, so it looks continuous; for a regression use --problem softmax or exp, or"
             " group the values into classes first."
         )

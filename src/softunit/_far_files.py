@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from softunit.errors import FileError
-from softunit.tables.names import show
 
 PROTOCOLS = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 """What pyarrow opens."""
@@ -15,7 +14,7 @@ PROTOCOLS = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "s3", "viewfs")
 PATIENCE = 30.0
 """Seconds that a store may take to say which files it holds."""
 
-T = TypeVar("T")
+_Answer = TypeVar("_Answer")
 
 
 def check_protocol(url: str) -> None:
@@ -33,13 +32,13 @@ def check_protocol(url: str) -> None:
     protocol = url.partition("://")[0].lower()
     if protocol not in PROTOCOLS:
         raise FileError(
-            f"{url} cannot be opened: {show(protocol)} is no protocol of a file system. Known are"
+            f"{url} cannot be opened: {protocol!r} is no protocol of a file system. Known are"
             f" {', '.join(f'{name}://' for name in PROTOCOLS)}. Download the file and give its path"
             " instead."
         )
 
 
-def in_time(url: str, ask: Callable[[], T]) -> T:
+def in_time(url: str, ask: Callable[[], _Answer]) -> _Answer:
     """Return what a store answers, if it does in time: its own client may try again for minutes.
 
     Parameters
@@ -72,5 +71,5 @@ def in_time(url: str, ask: Callable[[], T]) -> T:
             f"{url} cannot be opened: nothing answered within {PATIENCE:g} s. Check the address,"
             " that this machine reaches it, and that you may read it."
         )
-    answer: T = found["answer"]
+    answer: _Answer = found["answer"]
     return answer
