@@ -58,7 +58,8 @@ def _hessian(problem: Problem, point: Point, free: npt.NDArray[np.integer]) -> M
     if found is None:
         return problem.hessian(point, coordinates=free)
     index, design = found
-    weights = None if problem.weights is None else problem.weights[index]
+    grown = problem.design.shape[0] / len(index)  # each row stands for so many
+    weights = None if problem.weights is None else grown * problem.weights[index]
     if weights is not None and not weights.any():
         return problem.hessian(point, coordinates=free)
     return problem.sampled(index, weights=weights, design=design).hessian(point, coordinates=free)

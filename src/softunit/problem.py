@@ -151,11 +151,9 @@ class Problem:
         twin.target, twin.weights = self.target[rows], weights
         twin.offset = None if self.offset is None else self.offset[rows]
         share = twin.design.shape[0] / self.design.shape[0]
-        heard = twin._total / self._total
-        twin.mass = self.mass * heard if self.unit.rowwise else 1.0
+        twin.mass = self.mass * (twin._total / self._total) if self.unit.rowwise else 1.0
         own = None if self.weights is None else self.weights[rows]
-        lost = share if weights is None else heard
-        twin.score_ridge = score_ridge_of_sample(self.score_ridge[rows] / lost, weights, own)
+        twin.score_ridge = score_ridge_of_sample(self.score_ridge[rows], share, weights, own)
         twin.share, twin.prepared, twin.derived_from = self.share * share, {}, twin
         return twin
 

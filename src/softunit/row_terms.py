@@ -188,18 +188,20 @@ def check_home(design: Design, unit: Unit) -> None:
         )
 
 
-def score_ridge_of_sample(ridge: Vector, weights: Vector | None, own: Vector | None) -> Vector:
+def score_ridge_of_sample(
+    ridge: Vector, share: float, weights: Vector | None, own: Vector | None
+) -> Vector:
     """Return the score ridge of sampled rows: each stands for as many as its weight has grown by.
 
     Parameters
     ----------
     ridge : ndarray of shape (m,)
-        Theirs, over what the sample has of the whole: its share of the rows or of their weights.
+        Theirs.
+    share : float
+        Of all rows, where nothing is said by weights.
     weights, own : ndarray of shape (m,), or None
-        Their weights in the sample, and before; None stands for ones.
+        Their weights in the sample, and before.
     """
-    if weights is None or not ridge.any():
-        return ridge
-    before = np.ones(len(weights)) if own is None else own
-    grown = np.divide(weights, before, out=np.zeros(len(before)), where=before > 0)
-    return np.asarray(ridge * grown)
+    if weights is None or own is None or not ridge.any():
+        return ridge / share
+    return np.asarray(ridge * np.divide(weights, own, out=np.zeros(len(own)), where=own > 0))

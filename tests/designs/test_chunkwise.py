@@ -605,7 +605,8 @@ def test_a_sample_drawn_without_weights_stands_for_all_scores(a, case):
     total = np.zeros_like(whole)
     orders = np.random.default_rng(2).permutation(N)
     for index in np.split(orders, 4):
-        weights = None if here.weights is None else here.weights[index]
+        # Each row stands for four, which its weight says.
+        weights = None if here.weights is None else 4 * here.weights[index]
         part = here.sampled(index, weights=weights)
         total += part.hessian(part.evaluate(x)) / 4
     # The four samples are all rows, each for a quarter of them.
@@ -824,9 +825,8 @@ def test_the_first_step_is_by_the_hessian_of_the_rows_at_hand(a, settings, hand,
     part = here
     if used is not None:
         index = piled.hand[:used]
-        part = here.sampled(
-            index, weights=None if here.weights is None else here.weights[index], design=None
-        )
+        grown = None if here.weights is None else N / used * here.weights[index]
+        part = here.sampled(index, weights=grown)
     expected = part.hessian(part.evaluate(x, store=False), coordinates=free)
     with pytest.raises(ArithmeticError, match="that is enough"):
         minimised_over(away, away.evaluate(x), free)

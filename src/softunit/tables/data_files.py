@@ -227,7 +227,7 @@ def _of_glob(pattern: str, kind: str | None) -> list[DataFile]:
     """Return the files that a glob matches on this machine."""
     found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
     if not found:
-        raise FileError(f"no file matches {show(pattern)}.")
+        raise FileError(f"no file matches {pattern!r}.")
     return _matched(found, pattern, kind)
 
 
@@ -274,7 +274,7 @@ def _of_url(url: str, kind: str | None) -> list[DataFile]:
         pattern = inside + url[len(base) :]
         matched = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
         if not matched:
-            raise FileError(f"no file matches {show(url)}.")
+            raise FileError(f"no file matches {url!r}.")
         return _matched(matched, pattern, kind, filesystem)
     if info.type == fs.FileType.Directory:
         return _data_files(paths, inside, kind, url, filesystem)
