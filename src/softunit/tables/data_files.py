@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from softunit._far_files import check_protocol, in_time
 from softunit._files import load_pyarrow
 from softunit.errors import FileError
-from softunit.tables.names import cut, listed, show
+from softunit.tables.names import cut, listed
 from softunit.tables.reading import known_format, not_there, table_format
 
 _WILD = re.compile(r"[*?\[]")
