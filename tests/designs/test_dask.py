@@ -46,7 +46,7 @@ def test_partitions_columns_and_bytes(table):
     assert (design.home, design.names, design.dtype) == ("cluster", None, np.float32)
     assert design.nbytes == 4 * a.size
     assert (design.row_entries, design.narrowable) == (D, True)
-    assert design.sample_limit == 200e6 / (4 * D)
+    assert design.sample_limit == 64e6 / (4 * D)
 
 
 def test_as_design_leaves_dask_arrays_where_they_are(table):

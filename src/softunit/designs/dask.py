@@ -23,7 +23,7 @@ from softunit.errors import InputError
 
 __all__ = ["DaskDesign", "Spread", "connect", "is_dask", "local_client"]
 
-SAMPLE_BYTES = 200e6  # of rows gathered at once
+SAMPLE_BYTES = 64e6  # of rows gathered at once: work on them is done by one machine
 
 
 class DaskDesign(ChunkwiseDesign):
@@ -149,7 +149,7 @@ class DaskDesign(ChunkwiseDesign):
 
     @property
     def sample_limit(self) -> int:
-        """Rows of which a copy in float32 takes 200 MB."""
+        """Rows of which a copy in float32 takes 64 MB."""
         each = 4.0 * self.shape[1] if not self._sparse else 12.0 * self.row_entries
         return max(1, int(SAMPLE_BYTES / each))
 

@@ -34,7 +34,7 @@ BLOCK_ROWS = 5000  # and those that a Gram for each class is taken from
 MEAN_ROWS = 2000  # rows that the mean curvature of a class is taken from
 COARSE_WORK = 1e7  # entries of A times columns of scores: a pass of some milliseconds
 CG_RTOL = 0.1  # of the preconditioned residual: the memory mends the rest,
-CG_RTOL_FAR = 0.003  # but where many rows are far away, products with a sample cost nothing
+CG_RTOL_FAR = 0.003  # but where many rows are on disk, products with a sample cost nothing
 FAR_BYTES = 5e8  # beside a pass over them all
 
 
@@ -160,7 +160,7 @@ class Plan:
         product, diagonal = sample.hessian_product(point, coarse=True)
         precondition = self.preconditioner.at(diagonal)
         design = self.whole.design
-        away = design.home in ("disk", "cluster") and design.nbytes > FAR_BYTES
+        away = design.home == "disk" and design.nbytes > FAR_BYTES
         far = away and stage == self.last
         rtol, most = (CG_RTOL_FAR, 2 * max_cg) if far else (CG_RTOL, max_cg)
         return lambda right: conjugate_gradients(
