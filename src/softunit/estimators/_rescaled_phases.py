@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from softunit.problem import Problem
 from softunit.solution import Solution
 
 LOG_SCALES = np.arange(-2.0, 32.0)  # logarithms of scale * max |b| that are tried
-SPREAD = np.e**3  # of the heights of b, when the signs of its scores are first guessed
+SPREAD = math.e**3  # of the heights of b, when the signs of its scores are first guessed
 SIGN_ROUNDS = 20
 LP_LIMIT = 2_000_000  # entries of A up to which a direction with A v < 0 is looked for
 
