@@ -263,7 +263,7 @@ def test_an_alternative_that_is_never_chosen_is_told(rng):
 
 def test_a_fit_that_is_cut_short_says_so_and_shows_no_stars(rng):
     a, y, groups, _ = drawn(rng)
-    with pytest.warns(ConvergenceWarning, match="after 1 iterations"):
+    with pytest.warns(ConvergenceWarning, match="after 1 iteration "):
         model = su.ConditionalLogit(max_iter=1).fit(a, y, groups)
     assert not model.solution_.converged
     assert "***" not in str(model.summary())

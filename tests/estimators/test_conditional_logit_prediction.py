@@ -156,7 +156,7 @@ def test_a_table_of_many_alternatives_is_cut_and_says_so():
 
 def test_what_has_not_converged_is_worth_no_interval(fitted):
     frame, y, groups = fitted[1:4]
-    with pytest.warns(ConvergenceWarning, match="stopped after 1 iterations"):
+    with pytest.warns(ConvergenceWarning, match="stopped after 1 iteration "):
         early = su.ConditionalLogit(max_iter=1).fit(frame, y, groups)
     found = early.willingness_to_pay("cost")
     assert not found.converged
