@@ -21,19 +21,20 @@ from softunit._array_api import (
     to_numpy,
     widened,
 )
-from softunit._typing import Array, Matrix, Vector
+from softunit._typing import Array, Matrix
 from softunit.designs._device_memory import (
     first_block_entries,
     is_out_of_memory,
     smaller_block_entries,
 )
 from softunit.designs.base import Design, Home, Terms
+from softunit.designs.held import HeldDesign
 
 T = TypeVar("T")
 DOUBLE = np.zeros(0)
 
 
-class TensorBlocks(Design):
+class TensorBlocks(HeldDesign):
     """What `TensorDesign` rests on: an array of another library, cut into blocks of rows."""
 
     def _hold(self, array: Any) -> None:
@@ -46,7 +47,6 @@ class TensorBlocks(Design):
         self.dtype = np.dtype(np.float32 if self._single else np.float64)
         self._double = "float64" in dtypes_of(xp, self.device)
         self._entries: int | None = None
-        self._moments: tuple[Vector, Vector] | None = None
 
     @property
     def home(self) -> Home:

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from softunit._threads import add_up
 from softunit._typing import Array, Matrix, Vector
 from softunit.designs.base import BLOCK_ENTRIES, Design
+from softunit.designs.held import HeldDesign
 from softunit.errors import InputError
 
 
-class DenseDesign(Design):
+class DenseDesign(HeldDesign):
     """A dense array as a design; never copied when it is C- or F-contiguous floating point.
 
     Parameters
@@ -39,7 +40,6 @@ class DenseDesign(Design):
         self.array: npt.NDArray[Any] = a
         self.shape: tuple[int, int] = (a.shape[0], a.shape[1])
         self.dtype = a.dtype
-        self._moments: tuple[Vector, Vector] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -97,14 +97,6 @@ class DenseDesign(Design):
     def toarray(self) -> Matrix:
         """Return the array itself in float64."""
         return np.asarray(self.array, dtype=np.float64)
-
-    def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
-        """Return weighted mean and variance of each column; without weights they are kept."""
-        if weights is None:
-            if self._moments is None:
-                self._moments = self._measured(np.full(self.shape[0], 1 / self.shape[0]))
-            return self._moments[0].copy(), self._moments[1].copy()
-        return self._measured(weights / weights.sum())
 
     def _measured(self, share: Vector) -> tuple[Vector, Vector]:
         blocks = list(self.blocks())

@@ -140,14 +140,6 @@ class TensorDesign(TensorBlocks):
         """Return a copy with a centre taken off each row, on the device."""
         return self.rescaled(centre, None)
 
-    def column_moments(self, weights: Vector | None = None) -> tuple[Vector, Vector]:
-        """Return weighted mean and variance of each column; without weights they are kept."""
-        if weights is None:
-            if self._moments is None:
-                self._moments = self._measured(np.full(self.shape[0], 1 / self.shape[0]))
-            return self._moments[0].copy(), self._moments[1].copy()
-        return self._measured(weights / weights.sum())
-
     def _measured(self, share: Vector) -> tuple[Vector, Vector]:
         mean = self._summed(lambda rows, a: like(share[rows], a) @ a)
 
