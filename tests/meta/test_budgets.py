@@ -16,8 +16,9 @@ from tests.meta.source import SRC, Function, calls, python_files, tree_of
 FUNCTION_MAX, FUNCTION_P90, FUNCTION_MEDIAN = 60, 30, 8
 FILE_MAX = 350
 PARAMETERS_MAX = 6
-# scikit-learn's signatures and a command's options are not ours to shorten; nor is `minimize`'s.
-WIDE_ROOMS = ("estimators", "cli", "__main__.py", "run.py")
+# scikit-learn's and PyTorch's signatures and a command's options are not ours to shorten; nor is
+# `minimize`'s.
+WIDE_ROOMS = ("estimators", "cli", "nn", "__main__.py", "run.py")
 
 NOT_CODE = {
     tokenize.COMMENT,

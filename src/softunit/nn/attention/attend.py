@@ -1,0 +1,238 @@
+"""Attention with any unit, under one signature: efficient, by the plain definition, in steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softunit.errors import InputError
+from softunit.nn.attention._inputs import (
+    Causal,
+    check_dropout,
+    check_tensors,
+    pattern_of,
+    scale_of,
+)
+from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._relative import RelativeBias
+from softunit.nn.attention._unit import AttentionUnit, Many
+from softunit.nn.attention.registry import unit_of
+
+Bias = Tensor | RelativeBias
+
+
+def attend(
+    q: Tensor,
+    k: Many,
+    v: Many,
+    *,
+    unit: str | AttentionUnit = "softmax",
+    mask: Tensor | None = None,
+    causal: Causal = False,
+    bias: Bias | None = None,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Return the values mixed by the weights of a unit, of shape (batch, heads, n, e).
+
+    out_i = sum_j w_ij v_j, where the weights w_i come from the scores
+    s_ij = scale <q_i, k_j> + bias_ij over the keys that query i sees.
+
+    Parameters
+    ----------
+    q : Tensor of shape (batch, heads, n, d)
+        Queries, of any floating dtype.
+    k : Tensor of shape (batch, heads, m, d)
+        Keys; batch and heads may be one. A pair of tensors for the tensor units.
+    v : Tensor of shape (batch, heads, m, e)
+        Values; as the keys.
+    unit : str or AttentionUnit, default "softmax"
+        A name of `UNITS`, or a unit with settings of its own.
+    mask : Tensor, optional
+        Bool, broadcasting to (batch, heads, n, m): True where a query sees a key. A query that
+        sees no key gets zeros.
+    causal : bool or {"top-left", "bottom-right"}, default False
+        True and "top-left": query i sees keys 0 to i, as in PyTorch, whatever m is.
+        "bottom-right": the last query sees the last key, so query i sees keys up to i + m - n.
+    bias : Tensor or RelativeBias, optional
+        Added to the scores: broadcasting to (batch, heads, n, m), or by distance. Units with a
+        feature map multiply their kernel by exp(bias).
+    scale : float, optional
+        Above zero; by default the unit's own, mostly 1 / sqrt(d).
+    dropout : float, default 0.0
+        Share of weights dropped, in [0, 1); linear units drop whole values instead.
+
+    Returns
+    -------
+    Tensor of shape (batch, heads, n, e)
+        Of the dtype of q. Half precision is computed and summed in float32.
+
+    Raises
+    ------
+    InputError
+        If shapes, dtypes, the mask, the bias or a setting do not fit, or the unit cannot do what
+        is asked.
+
+    Notes
+    -----
+    A mask or a bias with a row for each query is an n-by-m array already: linear units then go
+    over blocks of rows, in time n m. Masks of keys, `causal` and a `RelativeBias` keep their cost.
+    """
+    call = _call(q, k, v, unit, (mask, causal, bias), scale)
+    check_dropout(dropout)
+    return call.unit.forward(*call.tensors, call.pattern, call.scale, dropout).to(q.dtype)
+
+
+def reference(
+    q: Tensor,
+    k: Many,
+    v: Many,
+    *,
+    unit: str | AttentionUnit = "softmax",
+    mask: Tensor | None = None,
+    causal: Causal = False,
+    bias: Bias | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Return what `attend` returns, by the plain definition: slow, with all weights in memory.
+
+    Parameters
+    ----------
+    q, k, v : Tensor
+        As in `attend`.
+    unit, mask, causal, bias, scale
+        As in `attend`.
+
+    Returns
+    -------
+    Tensor of shape (batch, heads, n, e)
+        Of the dtype of q.
+
+    Raises
+    ------
+    InputError
+        As `attend`.
+    """
+    call = _call(q, k, v, unit, (mask, causal, bias), scale)
+    return call.unit.reference(*call.tensors, call.pattern, call.scale).to(q.dtype)
+
+
+def weights(
+    q: Tensor,
+    k: Many,
+    *,
+    unit: str | AttentionUnit = "softmax",
+    mask: Tensor | None = None,
+    causal: Causal = False,
+    bias: Bias | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Return the weights w with out = w v, of shape (batch, heads, n, m).
+
+    For pairs of keys: the weight of key j summed over its partners.
+
+    Parameters
+    ----------
+    q, k : Tensor
+        As in `attend`.
+    unit, mask, causal, bias, scale
+        As in `attend`.
+
+    Returns
+    -------
+    Tensor of shape (batch, heads, n, m)
+        Of the dtype of q; n m numbers for each head, whatever the unit.
+
+    Raises
+    ------
+    InputError
+        As `attend`.
+    """
+    call = _call(q, k, k, unit, (mask, causal, bias), scale)
+    found = call.unit.reference_weights(call.tensors[0], call.tensors[1], call.pattern, call.scale)
+    return found.to(q.dtype)
+
+
+def step(
+    q: Tensor,
+    k: Many,
+    v: Many,
+    state: Any = None,
+    *,
+    unit: str | AttentionUnit,
+    scale: float | None = None,
+) -> tuple[Tensor, Any]:
+    """Return the outputs for the next tokens of a causal sequence, and the state after them.
+
+    Steps from the first token to the last give what ``attend(..., causal=True)`` gives at once.
+
+    Parameters
+    ----------
+    q, k, v : Tensor of shape (batch, heads, t, d or e)
+        The next t tokens; t is usually one.
+    state : optional
+        What the last step returned; None before the first token. Its size does not grow.
+    unit : str or AttentionUnit
+        A unit with a recurrent form.
+    scale : float, optional
+        As in `attend`; the same in every step.
+
+    Returns
+    -------
+    tuple of Tensor of shape (batch, heads, t, e) and state
+        The outputs, of the dtype of q, and what the next step needs.
+
+    Raises
+    ------
+    InputError
+        If the unit has no recurrent form, or as many queries as keys were not given.
+    """
+    call = _call(q, k, v, unit, (None, True, None), scale)
+    if call.pattern.n != call.pattern.m:
+        raise InputError(
+            f"A step takes as many queries as keys; got {call.pattern.n} and {call.pattern.m}."
+        )
+    out, state = call.unit.step(*call.tensors, state, call.scale)
+    return out.to(q.dtype), state
+
+
+@dataclass(frozen=True)
+class _Call:
+    unit: AttentionUnit
+    tensors: tuple[Tensor, Any, Any]
+    pattern: Pattern
+    scale: float
+
+
+def _call(
+    q: Tensor,
+    k: Many,
+    v: Many,
+    unit: str | AttentionUnit,
+    where: tuple[Tensor | None, Causal, Bias | None],
+    scale: float | None,
+) -> _Call:
+    """Return what a unit works on, after all checks."""
+    chosen = unit_of(unit)
+    q, k, v = check_tensors(chosen, q, k, v)
+    pattern = pattern_of(q, k, *where)
+    factor = scale_of(chosen, scale, q.shape[-1])
+    tensors = (_wide(chosen, q), _each(chosen, k), _each(chosen, v))
+    chosen.check(tensors[0], tensors[1], pattern)
+    return _Call(chosen, tensors, pattern, factor)
+
+
+def _each(unit: AttentionUnit, given: Many) -> Many:
+    if isinstance(given, tuple):
+        return _wide(unit, given[0]), _wide(unit, given[1])
+    return _wide(unit, given)
+
+
+def _wide(unit: AttentionUnit, given: Tensor) -> Tensor:
+    """Return float16 and bfloat16 as float32, but where fused kernels sum in float32 themselves."""
+    if given.dtype in (torch.float32, torch.float64) or (unit.fused and given.is_cuda):
+        return given
+    return given.float()
