@@ -69,18 +69,20 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.made
 	@touch $@
 
 $(VENV)/.gpu: pyproject.toml $(VENV)/.made
-	$(PIP) install --quiet --editable '.[dev,nn]'
+	$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.dev $(VENV)/.cli
 
-$(VENV)/.fuzz: pyproject.toml $(VENV)/.made
-	$(PIP) install --quiet --editable '.[dev,fuzz]'
+$(VENV)/.fuzz: pyproject.toml .ci/constraints.txt $(VENV)/.made
+	$(PIP) install --quiet --constraint .ci/constraints.txt --editable '.[dev,fuzz]'
 	@touch $@ $(VENV)/.dev $(VENV)/.cli
 
 # Stamps: installed again only when pyproject.toml changes. The source is used where it lies.
+# Checks and tests run with the PyTorch of .ci/constraints.txt; `make gpu` takes the newest, which
+# brings its GPU libraries.
 $(VENV)/.cli: pyproject.toml $(VENV)/.made
 	$(PIP) install --quiet --editable '.[cli]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(VENV)/.made
-	$(PIP) install --quiet --editable '.[dev]'
+$(VENV)/.dev: pyproject.toml .ci/constraints.txt $(VENV)/.made
+	$(PIP) install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.cli

@@ -86,21 +86,25 @@ def pattern_of(
     key = k[0] if isinstance(k, tuple) else k
     shape = (*q.shape[:2], q.shape[-2], key.shape[-2])
     n, m = shape[-2:]
-    keys = entries = None
-    if mask is not None:
-        mask = _checked_mask(mask, shape)
-        if mask.shape[-2] == 1:
-            keys = mask
-        else:
-            entries = mask
     relative = added = None
+    masks = [] if mask is None else [_checked_mask(mask, shape, q.device)]
     if isinstance(bias, RelativeBias):
-        _check_leading("bias", bias.values.shape[:-1], shape)
-        bias.rows(0, 0, n, m)
-        relative = bias
+        relative = _checked_relative(bias, shape, q.device)
     elif bias is not None:
-        added = _checked_bias(bias, shape)
+        added = _checked_bias(bias, shape, q.device)
+        # A bias of minus infinity hides a key, as a mask does, and has no derivative.
+        masks.append(~added.isneginf())
+        added = added.masked_fill(~masks[-1], 0.0)
+    keys = _both([mask for mask in masks if mask.shape[-2] == 1])
+    entries = _both([mask for mask in masks if mask.shape[-2] > 1])
     return Pattern(n, m, q.device, keys, entries, _offset(causal, n, m), added, relative)
+
+
+def _both(masks: list[Tensor]) -> Tensor | None:
+    """Return what all masks allow, or None where there are none."""
+    if not masks:
+        return None
+    return masks[0] if len(masks) == 1 else masks[0] & masks[1]
 
 
 def _offset(causal: Causal, n: int, m: int) -> int | None:
@@ -117,7 +121,7 @@ def _offset(causal: Causal, n: int, m: int) -> int | None:
     )
 
 
-def _checked_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _checked_mask(mask: Tensor, shape: tuple[int, ...], device: torch.device) -> Tensor:
     if not isinstance(mask, Tensor):
         raise InputError(f"`mask` must be a torch tensor; got {type(mask).__name__}.")
     if mask.dtype != torch.bool:
@@ -125,10 +129,11 @@ def _checked_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
             f"`mask` must be of dtype bool, True where a query sees a key; got {mask.dtype}. Pass"
             " what is added to the scores as `bias`."
         )
+    _check_device("mask", mask, device)
     return _rows_and_keys("mask", mask, shape)
 
 
-def _checked_bias(bias: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _checked_bias(bias: Tensor, shape: tuple[int, ...], device: torch.device) -> Tensor:
     if not isinstance(bias, Tensor):
         raise InputError(
             f"`bias` must be a torch tensor or a RelativeBias; got {type(bias).__name__}."
@@ -136,7 +141,27 @@ def _checked_bias(bias: Tensor, shape: tuple[int, ...]) -> Tensor:
     if not bias.dtype.is_floating_point:
         hint = " A mask goes to `mask`." if bias.dtype == torch.bool else ""
         raise InputError(f"`bias` must be of a floating dtype; got {bias.dtype}.{hint}")
+    _check_device("bias", bias, device)
     return _rows_and_keys("bias", bias, shape)
+
+
+def _checked_relative(
+    bias: RelativeBias, shape: tuple[int, ...], device: torch.device
+) -> RelativeBias:
+    _check_device("bias", bias.values, device)
+    _check_leading("bias", bias.values.shape[:-1], shape)
+    bias.rows(0, 0, *shape[-2:])
+    if not torch.compiler.is_compiling() and not bool(bias.values.isfinite().all()):
+        raise InputError(
+            "A relative bias must be finite; got"
+            f" {bias.values[~bias.values.isfinite()][0].item()}. Hide keys by `mask`."
+        )
+    return bias
+
+
+def _check_device(name: str, given: Tensor, device: torch.device) -> None:
+    if given.device != device:
+        raise InputError(f"`{name}` is on {given.device}, but q, k and v are on {device}.")
 
 
 def _rows_and_keys(name: str, given: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -165,11 +190,11 @@ def _check_leading(name: str, have: tuple[int, ...], shape: tuple[int, ...]) -> 
         )
 
 
-def scale_of(unit: AttentionUnit, scale: float | None, d: int) -> float:
+def scale_of(unit: AttentionUnit, scale: object, d: int) -> float:
     """Return the scale of the scores, refusing what is not above zero."""
     if scale is None:
         return unit.default_scale(d)
-    if not (math.isfinite(scale) and scale > 0):
+    if not (isinstance(scale, int | float) and math.isfinite(scale) and scale > 0):
         raise InputError(
             f"`scale` must be a finite number above zero; got {scale!r}. To turn keys around,"
             " negate them; None means the unit's own scale."
@@ -177,7 +202,7 @@ def scale_of(unit: AttentionUnit, scale: float | None, d: int) -> float:
     return float(scale)
 
 
-def check_dropout(dropout: float) -> None:
+def check_dropout(dropout: object) -> None:
     """Refuse a share of weights that is not in [0, 1)."""
-    if not 0.0 <= dropout < 1.0:
+    if not (isinstance(dropout, int | float) and 0.0 <= dropout < 1.0):
         raise InputError(f"`dropout` must be in [0, 1); got {dropout!r}.")

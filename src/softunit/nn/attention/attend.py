@@ -59,7 +59,7 @@ def attend(
         "bottom-right": the last query sees the last key, so query i sees keys up to i + m - n.
     bias : Tensor or RelativeBias, optional
         Added to the scores: broadcasting to (batch, heads, n, m), or by distance. Units with a
-        feature map multiply their kernel by exp(bias).
+        feature map multiply their kernel by exp(bias). Minus infinity hides a key, as a mask does.
     scale : float, optional
         Above zero; by default the unit's own, mostly 1 / sqrt(d).
     dropout : float, default 0.0
@@ -83,6 +83,8 @@ def attend(
     """
     call = _call(q, k, v, unit, (mask, causal, bias), scale)
     check_dropout(dropout)
+    if 0 in (call.pattern.n, call.pattern.m):
+        return _nothing(*call.tensors).to(q.dtype)
     return call.unit.forward(*call.tensors, call.pattern, call.scale, dropout).to(q.dtype)
 
 
@@ -117,6 +119,8 @@ def reference(
         As `attend`.
     """
     call = _call(q, k, v, unit, (mask, causal, bias), scale)
+    if 0 in (call.pattern.n, call.pattern.m):
+        return _nothing(*call.tensors).to(q.dtype)
     return call.unit.reference(*call.tensors, call.pattern, call.scale).to(q.dtype)
 
 
@@ -223,6 +227,12 @@ def _call(
     tensors = (_wide(chosen, q), _each(chosen, k), _each(chosen, v))
     chosen.check(tensors[0], tensors[1], pattern)
     return _Call(chosen, tensors, pattern, factor)
+
+
+def _nothing(q: Tensor, k: Many, v: Many) -> Tensor:
+    """Return the output where there are no queries or no keys: zeros of shape (..., n, e)."""
+    values = v[0] if isinstance(v, tuple) else v
+    return q.new_zeros((*q.shape[:-1], values.shape[-1]))
 
 
 def _each(unit: AttentionUnit, given: Many) -> Many:
