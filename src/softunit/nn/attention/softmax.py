@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._row_blocks import outputs_in_row_blocks
 from softunit.nn.attention._unit import AttentionUnit
 
 
@@ -38,26 +40,32 @@ class Softmax(AttentionUnit):
         self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
     ) -> Tensor:
         """Return PyTorch's scaled dot product attention: (batch, heads, n, e)."""
-        if pattern.adds_nothing and pattern.keys is None and pattern.entries is None:
-            causal = pattern.offset is not None
-            if pattern.offset == 0 or not causal:
-                return torch.nn.functional.scaled_dot_product_attention(
-                    q, k, v, dropout_p=dropout, is_causal=causal, scale=scale
-                )
-        seen, added = pattern.visible(), pattern.added()
-        if seen is None:
-            assert added is not None
-            return self._masked(q, k, v, added.to(q.dtype), scale, dropout)
-        # A query that sees nothing sees all for a moment: no kernel then divides by zero.
-        blind = ~seen.any(-1, keepdim=True)
-        mask = seen | blind
-        if added is not None:
-            mask = torch.where(mask, added.to(q.dtype), float("-inf"))
-        return self._masked(q, k, v, mask, scale, dropout).masked_fill(blind, 0.0)
+        plain = pattern.adds_nothing and pattern.keys is None and pattern.entries is None
+        if plain and pattern.offset in (None, 0):
+            return scaled_dot_product_attention(
+                q, k, v, dropout_p=dropout, is_causal=pattern.offset == 0, scale=scale
+            )
 
-    def _masked(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, dropout: float
-    ) -> Tensor:
-        return torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale
-        )
+        def mixed(q: Tensor, k: Tensor, v: Tensor, part: Pattern) -> Tensor:
+            return _masked(q, k, v, part, scale, dropout)
+
+        if pattern.offset is None and pattern.relative is None:
+            return mixed(q, k, v, pattern)  # the caller's own arrays: nothing is spread out
+        return outputs_in_row_blocks(mixed, q, k, v, pattern)
+
+
+def _masked(
+    q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
+) -> Tensor:
+    """Return the mixed values of some rows, zeros for those that see no key."""
+    mask, added = pattern.visible(), pattern.added()
+    blind = None
+    if mask is not None:
+        # A query that sees nothing sees all for a moment: no kernel then divides by zero.
+        blind = ~mask.any(-1, keepdim=True)
+        mask = mask | blind
+    if added is not None:
+        added = added.to(q.dtype)
+        mask = added if mask is None else torch.where(mask, added, float("-inf"))
+    out = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return out if blind is None else out.masked_fill(blind, 0.0)

@@ -1,0 +1,285 @@
+"""Semiseparable and quasiseparable maps: linear recurrences over a sequence, as matrices.
+
+Source: 2.18 (arXiv 2407.09941), with the chunks of Mamba-2 (arXiv 2405.21060).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from softunit.errors import InputError
+
+Direction = tuple[Tensor, Tensor, Tensor]
+"""What a direction of a quasiseparable map has of its own: c, b and the logarithms of decays."""
+
+CHUNK = 64
+SPAN = 1 << 16  # tokens of all batch and heads that are worked on at once: what caches hold
+
+
+def semiseparable(
+    c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, *, chunk: int = CHUNK
+) -> Tensor:
+    """Return SS x, of shape (..., n, e), in time and memory linear in n.
+
+    SS_ij = <c_i, b_j> exp(sum_{t=j+1..i} log_decay_t) for j <= i, and 0 above the diagonal: the
+    outputs y_i = h_i' c_i of the recurrence h_i = exp(log_decay_i) h_{i-1} + b_i x_i'.
+
+    Parameters
+    ----------
+    c, b : Tensor of shape (..., n, s)
+        How a token reads the state, and how it writes to it. The leading axes of all four tensors
+        broadcast.
+    log_decay : Tensor of shape (..., n)
+        Logarithms of decays, at most zero; minus infinity forgets all before. The first of them
+        has no effect.
+    x : Tensor of shape (..., n, e)
+        The sequence.
+    chunk : int, default 64
+        Tokens that are multiplied as a dense block. Time grows like n (chunk (s + e) + s e).
+
+    Returns
+    -------
+    Tensor of shape (..., n, e)
+        Of the dtype of x. Half precision is computed in float32.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, a decay is above one, or the chunk is shorter than two tokens.
+
+    Notes
+    -----
+    1. Inside a chunk: the dense matrix of its own tokens. 2. What each chunk adds to the state
+    after it. 3. The states between chunks are a semiseparable map too, of one token for each
+    chunk with c = b = 1: the same function again. 4. Each token reads the state before its chunk.
+    Only sums of log decays over segments are exponentiated, never their negatives, so nothing
+    overflows.
+    """
+    check_map(c, b, log_decay, x, chunk)
+    return _run(c, b, log_decay, x, None, chunk)[0]
+
+
+def semiseparable_step(
+    c: Tensor,
+    b: Tensor,
+    log_decay: Tensor,
+    x: Tensor,
+    state: Tensor | None = None,
+    *,
+    chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor]:
+    """Return SS x for the next t tokens of a sequence, and the state after them.
+
+    Parameters
+    ----------
+    c, b, log_decay, x : Tensor
+        As in `semiseparable`, with t tokens; t is usually one.
+    state : Tensor of shape (..., s, e), optional
+        What the last step returned; None before the first token.
+    chunk : int, default 64
+        As in `semiseparable`.
+
+    Returns
+    -------
+    tuple of Tensor of shape (..., t, e) and Tensor of shape (..., s, e)
+        The outputs, of the dtype of x, and the state h, in float32 or float64.
+
+    Raises
+    ------
+    InputError
+        As `semiseparable`, or if there is no token.
+    """
+    check_map(c, b, log_decay, x, chunk)
+    if x.shape[-2] == 0:
+        raise InputError("A step takes at least one token; got none.")
+    y, after = _run(c, b, log_decay, x, state, chunk)
+    assert after is not None
+    return y, after
+
+
+def semiseparable_matrix(c: Tensor, b: Tensor, log_decay: Tensor) -> Tensor:
+    """Return the matrix SS of `semiseparable` by its definition, of shape (..., n, n).
+
+    Parameters
+    ----------
+    c, b, log_decay : Tensor
+        As in `semiseparable`.
+
+    Returns
+    -------
+    Tensor of shape (..., n, n)
+        Lower triangular; a block on or below the diagonal has rank at most s.
+    """
+    return (c @ b.mT) * _decays(log_decay)
+
+
+def quasiseparable(
+    c: Tensor,
+    b: Tensor,
+    log_decay: Tensor,
+    x: Tensor,
+    *,
+    back: Direction,
+    diagonal: Tensor | None = None,
+    chunk: int = CHUNK,
+) -> Tensor:
+    """Return shift(SS x) + flip(shift(SS' flip x)) + D x, of shape (..., n, e), in linear time.
+
+    ``shift`` moves a sequence one token on and starts it with zeros; ``flip`` turns it around.
+    Below the diagonal entry (i, j) is that of SS at (i - 1, j), above it that of SS', which runs
+    from the last token to the first; on the diagonal is D alone.
+
+    Parameters
+    ----------
+    c, b, log_decay, x, chunk
+        As in `semiseparable`.
+    back : tuple of Tensor
+        c, b and log_decay of the other direction, **in the order of the tokens**.
+    diagonal : Tensor of shape (..., n), optional
+        D; None for zeros.
+    chunk : int, default 64
+        As in `semiseparable`.
+
+    Returns
+    -------
+    Tensor of shape (..., n, e)
+        Of the dtype of x.
+
+    Raises
+    ------
+    InputError
+        As `semiseparable`, for either direction.
+    """
+    onward = _shifted(semiseparable(c, b, log_decay, x, chunk=chunk))
+    behind = semiseparable(*_flipped(back), x.flip(-2), chunk=chunk)
+    y = onward + _shifted(behind).flip(-2)
+    return y if diagonal is None else y + diagonal[..., None] * x
+
+
+def quasiseparable_matrix(
+    c: Tensor,
+    b: Tensor,
+    log_decay: Tensor,
+    *,
+    back: Direction,
+    diagonal: Tensor | None = None,
+) -> Tensor:
+    """Return the matrix of `quasiseparable` by its definition, of shape (..., n, n).
+
+    Parameters
+    ----------
+    c, b, log_decay : Tensor
+        As in `semiseparable`.
+    back : tuple of Tensor
+        As in `quasiseparable`.
+    diagonal : Tensor of shape (..., n), optional
+        As in `quasiseparable`.
+
+    Returns
+    -------
+    Tensor of shape (..., n, n)
+        Blocks strictly below or strictly above the diagonal have rank at most s.
+    """
+    below = _shifted(semiseparable_matrix(c, b, log_decay))
+    above = _shifted(semiseparable_matrix(*_flipped(back))).flip(-2, -1)
+    mixer = below + above
+    return mixer if diagonal is None else mixer + torch.diag_embed(diagonal)
+
+
+def check_map(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) -> None:
+    """Refuse with a sentence what is not a semiseparable map of x."""
+    n = x.shape[-2]
+    fits = c.shape[-1] == b.shape[-1] and c.shape[-2] == b.shape[-2] == log_decay.shape[-1] == n
+    if not fits:
+        raise InputError(
+            f"c and b must be (..., n, s), log_decay (..., n) and x (..., n, e); got"
+            f" {tuple(c.shape)}, {tuple(b.shape)}, {tuple(log_decay.shape)} and {tuple(x.shape)}."
+        )
+    if chunk < 2:
+        raise InputError(f"`chunk` must be at least two tokens; got {chunk!r}.")
+    check_decays(log_decay)
+
+
+def check_decays(log_decay: Tensor) -> None:
+    """Refuse decays above one, where values may be read at all."""
+    if torch.compiler.is_compiling() or log_decay.numel() == 0:
+        return
+    largest = float(log_decay.detach().max())
+    if not largest <= 0.0:
+        raise InputError(
+            f"`log_decay` must be at most zero, a decay of at most one; its largest is {largest!r}."
+            " Above it a recurrence grows without bound."
+        )
+
+
+def _run(
+    c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, state: Tensor | None, chunk: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return SS x after a state, and the state after it, span after span of tokens."""
+    n = x.shape[-2]
+    wide = torch.promote_types(x.dtype, torch.float32)
+    c, b, log_decay, reals = c.to(wide), b.to(wide), log_decay.to(wide), x.to(wide)
+    others = max(1, log_decay.shape[:-1].numel(), x.shape[:-2].numel())
+    # A compiler fuses the passes that a cache would have to hold; a loop would only be unrolled.
+    span = max(n, 1) if torch.compiler.is_compiling() else max(16 * chunk, SPAN // others)
+    # `split`, not slices: the gradient of a slice is an array as long as the whole.
+    tall = (t.split(span, -2) for t in (c, b, reals))
+    outputs = []
+    for c_, b_, x_, log_decay_ in zip(*tall, log_decay.split(span, -1), strict=True):
+        y, after = _scan(c_, b_, log_decay_, x_, chunk)
+        if state is not None:
+            kept = log_decay_.cumsum(-1).exp()
+            y = y + (c_ * kept[..., None]) @ state
+            after = after + kept[..., -1, None, None] * state
+        outputs.append(y)
+        state = after
+    y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -2)
+    return y.to(x.dtype), state
+
+
+def _scan(
+    c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    """Return SS x and the state after the last token, (..., s, e)."""
+    n = x.shape[-2]
+    if n <= chunk:
+        decays = _decays(log_decay)
+        return ((c @ b.mT) * decays) @ x, (b * decays[..., -1:, :].mT).mT @ x
+    missing = -n % chunk
+    c, b, x = (pad(t, (0, 0, 0, missing)).unflatten(-2, (-1, chunk)) for t in (c, b, x))
+    log_decay = pad(log_decay, (0, missing)).unflatten(-1, (-1, chunk))
+    # 1. and 2. Each chunk by itself.
+    inside, added = _scan(c, b, log_decay, x, chunk)
+    # 3. The states between chunks.
+    one = c.new_ones(added.shape[-3], 1)
+    states, last = _scan(one, one, log_decay.sum(-1), added.flatten(-2), chunk)
+    before = _shifted(states).unflatten(-1, added.shape[-2:])
+    # 4. What is read of the state before the chunk.
+    read = (c * log_decay.cumsum(-1).exp()[..., None]) @ before
+    y = (inside + read).flatten(-3, -2)[..., :n, :]
+    return y, last.squeeze(-2).unflatten(-1, added.shape[-2:])
+
+
+def _decays(log_decay: Tensor) -> Tensor:
+    """Return exp(sum_{t=j+1..i} log_decay_t) for j <= i and zeros above, (..., n, n).
+
+    Each segment is summed by itself: in a difference of two sums from the start, a small segment
+    behind a large one would lose its digits.
+    """
+    n = log_decay.shape[-1]
+    lower = torch.ones(n, n, dtype=torch.bool, device=log_decay.device).tril()
+    steps = log_decay[..., None].expand(*log_decay.shape, n)
+    segments = steps.masked_fill(~lower.tril(-1), 0.0).cumsum(-2)
+    return segments.masked_fill(~lower, float("-inf")).exp()
+
+
+def _shifted(x: Tensor) -> Tensor:
+    """Return x one row on, with a row of zeros first."""
+    return pad(x[..., :-1, :], (0, 0, 1, 0))
+
+
+def _flipped(direction: Direction) -> Direction:
+    c, b, log_decay = direction
+    return c.flip(-2), b.flip(-2), log_decay.flip(-1)

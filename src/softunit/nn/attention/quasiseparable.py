@@ -1,0 +1,176 @@
+"""The quasiseparable unit: scores that fade with distance, one rate for each direction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from softunit.errors import InputError
+from softunit.nn.attention._dropout import thinned
+from softunit.nn.attention._kernel_sums import kernel_mix
+from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._relative import RelativeBias
+from softunit.nn.attention._semiseparable import (
+    CHUNK,
+    check_decays,
+    semiseparable,
+    semiseparable_step,
+)
+from softunit.nn.attention._unit import AttentionUnit
+
+Rates = float | tuple[float, ...] | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Quasiseparable(AttentionUnit):
+    """Weights w_ij = scale <q_i, k_j> decay^|i - j|, with no normalisation.
+
+    The matrix of weights is quasiseparable: its blocks strictly below or strictly above the
+    diagonal have rank at most d. In both directions it is the sum of two recurrences, SS q-k-v and
+    the same from the last token to the first, less the diagonal <q_i, k_i> that both have;
+    causal, it is the lower triangle alone.
+
+    Parameters
+    ----------
+    log_decay : float, tuple of float, or Tensor of shape (heads,) or (1,), optional
+        Logarithm of the decay for one token of distance, finite and at most zero, one for all
+        heads or one for each; a tensor may be learned. None: 1 - 2^(-5 - h) for head h = 0, 1, ...,
+        the rates of retention, so that heads look 32, 64, 128, ... tokens far.
+    log_decay_back : float, tuple of float, or Tensor of shape (heads,) or (1,), optional
+        The same for keys after the query. None: as `log_decay`.
+    chunk : int, default 64
+        Tokens that are multiplied as a dense block.
+
+    Raises
+    ------
+    InputError
+        If a rate is above zero or not finite, or the chunk is shorter than two tokens.
+
+    Notes
+    -----
+    Queries and keys are tokens of one sequence: n must be m. Masked keys write nothing to the
+    state, but time passes. A bias multiplies weights by exp(bias); one with a row for each query,
+    as a mask with one, costs n m, and a `RelativeBias` n log n, by FFT.
+
+    The paper's layer shifts the recurrences by a token and gives the diagonal parameters of its
+    own; that form is `quasiseparable`, and the layer is `Hydra`. Here row i is the query i, as for
+    every unit. Source: 2.18 (arXiv 2407.09941), decays of retention (arXiv 2307.08621).
+    """
+
+    log_decay: Rates | None = None
+    log_decay_back: Rates | None = None
+    chunk: int = CHUNK
+    name: ClassVar[str] = "quasiseparable"
+    linear: ClassVar[bool] = True
+    sums_to_one: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.chunk < 2:
+            raise InputError(f"`chunk` must be at least two tokens; got {self.chunk!r}.")
+        _check_rates("log_decay", self.log_decay)
+        _check_rates("log_decay_back", self.log_decay_back)
+
+    def check(self, q: Tensor, k: Tensor, pattern: Pattern) -> None:
+        """Refuse queries of another sequence than the keys, and rates for other heads."""
+        if pattern.n != pattern.m:
+            raise InputError(
+                "The unit 'quasiseparable' needs as many queries as keys: its weights fade with"
+                " the distance of two tokens in one sequence; got"
+                f" {pattern.n} queries and {pattern.m} keys."
+            )
+        for rates in self._rates(q):
+            if rates.shape[0] not in (1, q.shape[1]):
+                raise InputError(
+                    f"There are {rates.shape[0]} log decays for {q.shape[1]} heads: give one for"
+                    " all, or one for each."
+                )
+            check_decays(rates)
+
+    def reference_weights(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
+        """Return scale <q_i, k_j> exp(log decay |i - j| + bias_ij): (batch, heads, n, m)."""
+        i = torch.arange(pattern.n, device=q.device)
+        apart = i[:, None] - i
+        onward, back = (rates[:, None, None] for rates in self._rates(q))
+        fading = torch.where(apart >= 0, onward * apart, -back * apart)
+        added, seen = pattern.added(), pattern.visible()
+        if added is not None:
+            fading = fading + added.to(q.dtype)
+        weights = (q * scale) @ k.mT * fading.exp()
+        return weights if seen is None else weights.masked_fill(~seen, 0.0)
+
+    def forward(
+        self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
+    ) -> Tensor:
+        """Return the values mixed by two recurrences, or by one if causal: (batch, heads, n, e)."""
+        q, v = q * scale, thinned(v, dropout)
+        if pattern.dense or pattern.relative is not None:
+            return kernel_mix(q, k, v, self._by_distance(q, pattern), normalise=False)
+        if pattern.bias is not None:
+            k = k * pattern.bias.mT.to(k.dtype).exp()
+        if pattern.keys is not None:
+            k = k.masked_fill(~pattern.keys.mT, 0.0)
+        onward, back = (rates[:, None].expand(-1, pattern.n) for rates in self._rates(q))
+        y = semiseparable(q, k, onward, v, chunk=self.chunk)
+        if pattern.offset is not None:
+            return y
+        turned = (given.flip(-2) for given in (q, k, v))
+        c, b, x = turned
+        behind = semiseparable(c, b, back, x, chunk=self.chunk).flip(-2)
+        # Both have the diagonal.
+        return y + behind - (q * k).sum(-1, keepdim=True) * v
+
+    def step(
+        self, q: Tensor, k: Tensor, v: Tensor, state: Tensor | None, scale: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the outputs for the next tokens and the state (batch, heads, d, e)."""
+        rates = self._rates(q)[0][:, None].expand(-1, q.shape[-2])
+        return semiseparable_step(q * scale, k, rates, v, state, chunk=self.chunk)
+
+    def _rates(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log decays of both directions, (heads,) or (1,), as q is."""
+        onward = _spread(self.log_decay, q)
+        if self.log_decay_back is None:
+            return onward, onward
+        return onward, _spread(self.log_decay_back, q)
+
+    def _by_distance(self, q: Tensor, pattern: Pattern) -> Pattern:
+        """Return the pattern with the decays as part of its relative bias."""
+        distance = torch.arange(1 - pattern.n, pattern.n, device=q.device)
+        onward, back = (rates[:, None] for rates in self._rates(q))
+        values = torch.where(distance <= 0, -onward * distance, back * distance)
+        if pattern.relative is not None:
+            values = values + pattern.relative.values.to(q.dtype)
+        return replace(pattern, relative=RelativeBias(values))
+
+
+def _check_rates(name: str, given: Rates | None) -> None:
+    """Refuse numbers that are no log decays; those of a tensor are looked at in each call."""
+    if given is None:
+        return
+    if isinstance(given, Tensor):
+        if given.ndim != 1 or not given.dtype.is_floating_point:
+            raise InputError(
+                f"`{name}` as a tensor must be floating, of shape (heads,) or (1,); got"
+                f" {given.dtype} of shape {tuple(given.shape)}."
+            )
+        return
+    numbers = given if isinstance(given, tuple) else (given,)
+    if not numbers or not all(math.isfinite(rate) and rate <= 0 for rate in numbers):
+        raise InputError(
+            f"`{name}` must be finite and at most zero, the logarithm of a decay of at most one;"
+            f" got {given!r}."
+        )
+
+
+def _spread(given: Rates | None, q: Tensor) -> Tensor:
+    """Return log decays (heads,) or (1,), of the dtype and device of q."""
+    if isinstance(given, Tensor):
+        return given.to(q)
+    if given is None:
+        given = tuple(math.log1p(-(2.0 ** (-5 - head))) for head in range(q.shape[1]))
+    return q.new_tensor(given).reshape(-1)

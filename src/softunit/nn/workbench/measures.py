@@ -1,0 +1,181 @@
+"""What a unit keeps: its error to its reference, row sums, entropy, and its Lipschitz constant."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vjp
+
+from softunit.nn.attention import AttentionUnit, attend, reference, weights
+from softunit.nn.workbench.costs import Inputs, Shape, accepted
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far the efficient form is from the plain definition in float64.
+
+    Each is the largest difference over the largest entry of the plain one.
+
+    Attributes
+    ----------
+    output, gradient : float
+        Of the efficient form in float32; the gradient is that of q, k and v, at its worst.
+    output_double, gradient_double : float
+        The same in float64.
+    """
+
+    output: float
+    gradient: float
+    output_double: float
+    gradient_double: float
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the weights of the queries look like.
+
+    Attributes
+    ----------
+    least_sum, most_sum : float
+        Smallest and largest sum of a row.
+    entropy : float
+        Mean over rows of -sum p log p over log m, where p is the row's |w| over its sum: 1 is
+        even, 0 is one key.
+    effective_keys : float
+        exp of the mean entropy.
+    negative : float
+        Share of weights below zero.
+    """
+
+    least_sum: float
+    most_sum: float
+    entropy: float
+    effective_keys: float
+    negative: float
+
+
+def errors(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Errors:
+    """Return the errors of a unit at a shape; its dtype is not looked at.
+
+    Parameters
+    ----------
+    unit : AttentionUnit
+    shape : Shape
+    seed : int, default 0
+    """
+    double = Shape(**{**vars(shape), "dtype": "float64"})
+    inputs, _ = accepted(unit, double, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    size = (shape.batch, shape.heads, shape.n, shape.width)
+    into = torch.randn(size, generator=generator, dtype=torch.float64).to(shape.device)
+    plain = _derived(reference, unit, inputs, into, shape.causal)
+    exact = _derived(attend, unit, inputs, into, shape.causal)
+    narrow = inputs.like(
+        tuple(leaf.detach().float().requires_grad_() for leaf in inputs.leaves)
+    )
+    single = _derived(attend, unit, narrow, into.float(), shape.causal)
+    return Errors(
+        _apart(single[:1], plain[:1]),
+        _apart(single[1:], plain[1:]),
+        _apart(exact[:1], plain[:1]),
+        _apart(exact[1:], plain[1:]),
+    )
+
+
+def _derived(
+    mix: Any, unit: AttentionUnit, inputs: Inputs, into: Tensor, causal: bool
+) -> tuple[Tensor, ...]:
+    """Return the output and the gradients by all inputs."""
+    out = mix(inputs.q, inputs.k, inputs.v, unit=unit, causal=causal)
+    found = torch.autograd.grad(out, inputs.leaves, into, materialize_grads=True)
+    return (out.detach(), *found)
+
+
+def _apart(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> float:
+    return max(
+        float((a.double() - b).abs().max() / b.abs().max().clamp_min(1e-300))
+        for a, b in zip(found, wanted, strict=True)
+    )
+
+
+def rows_of(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Rows:
+    """Return what the weights of a unit look like at a shape.
+
+    Parameters
+    ----------
+    unit : AttentionUnit
+    shape : Shape
+        n by n weights are made for each head.
+    seed : int, default 0
+    """
+    inputs, _ = accepted(unit, shape, seed=seed)
+    with torch.no_grad():
+        found = weights(inputs.q, inputs.k, unit=unit, causal=shape.causal).double()
+    sums = found.sum(-1)
+    size = found.abs()
+    shares = size / size.sum(-1, keepdim=True).clamp_min(1e-300)
+    entropy = torch.special.entr(shares).sum(-1).mean()
+    return Rows(
+        float(sums.min()),
+        float(sums.max()),
+        float(entropy) / math.log(max(shape.n, 2)),
+        math.exp(float(entropy)),
+        float((found < 0).double().mean()),
+    )
+
+
+def lipschitz(
+    unit: AttentionUnit, shape: Shape, *, points: int = 3, iterations: int = 30, seed: int = 0
+) -> float:
+    """Return an estimate from below of the local Lipschitz constant of (q, k, v) to the output.
+
+    The largest singular value of the Jacobian J of the plain definition in float64, by power
+    iteration: u becomes J'J u / |J'J u|, with J u forward and J' w backward through the formula.
+    The largest over random points is returned.
+
+    Parameters
+    ----------
+    unit : AttentionUnit
+    shape : Shape
+        Its dtype is not looked at.
+    points : int, default 3
+    iterations : int, default 30
+    seed : int, default 0
+        Of the points and of the first directions.
+    """
+    double = Shape(**{**vars(shape), "dtype": "float64"})
+    return max(
+        _largest_singular_value(unit, double, iterations, seed + place) for place in range(points)
+    )
+
+
+def _largest_singular_value(
+    unit: AttentionUnit, shape: Shape, iterations: int, seed: int
+) -> float:
+    inputs, _ = accepted(unit, shape, seed=seed)
+    leaves = tuple(leaf.detach() for leaf in inputs.leaves)
+
+    def mix(*given: Tensor) -> Tensor:
+        one = inputs.like(given)
+        return reference(one.q, one.k, one.v, unit=unit, causal=shape.causal)
+
+    generator = torch.Generator().manual_seed(seed + 1)
+    u = tuple(
+        torch.randn(leaf.shape, generator=generator, dtype=leaf.dtype).to(leaf.device)
+        for leaf in leaves
+    )
+    _, back = vjp(mix, *leaves)
+    value = 0.0
+    for _ in range(iterations):
+        norm = math.sqrt(sum(float(part.square().sum()) for part in u))
+        u = tuple(part / norm for part in u)
+        ahead = jvp(mix, leaves, u)[1]
+        value = float(ahead.norm())
+        u = back(ahead)
+        if not value:
+            break
+    return value
