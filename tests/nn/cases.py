@@ -11,7 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softunit.nn.attention import AttentionUnit, RelativeBias, Softmax
+from softunit.nn.attention import (
+    UNITS,
+    AttentionUnit,
+    Kernelized,
+    NaLaFormer,
+    PolynomialTensor,
+    Quasiseparable,
+    RelativeBias,
+    ReweightedSoftplus,
+    Sigmoid,
+    Soft,
+    Softplus,
+)
 
 Causal = bool | str
 
@@ -55,18 +67,21 @@ class Call:
     def features(self) -> set[str]:
         """Words for what a unit may refuse."""
         n, m = self.shape[2:4]
-        words = {f"mask {self.mask}", f"causal {self.causal}", f"bias {self.bias}"}
-        words |= {"mask"} if self.mask != "none" else set()
-        words |= {"mask of rows"} if self.mask in ("rows", "each", "empty rows") else set()
-        words |= {"causal"} if self.causal else {"not causal"}
-        words |= {"bias"} if self.bias != "none" else set()
-        words |= {"bias of rows"} if self.bias in ("rows", "each") else set()
-        words |= {"relative"} if "relative" in self.bias else set()
-        words |= {"n != m"} if n != m else set()
-        words |= {"n < m"} if n < m else set()
-        words |= {"causal n != m"} if n != m and self.causal else set()
-        words |= {"causal bottom-right n != m"} if n != m and self.causal == "bottom-right" else set()
-        return words
+        told = {
+            f"mask {self.mask}": True,
+            f"causal {self.causal}": True,
+            f"bias {self.bias}": True,
+            "mask": self.mask != "none",
+            "mask of rows": self.mask in ("rows", "each", "empty rows") and n > 1,
+            "causal": self.causal,
+            "not causal": not self.causal,
+            "bias": self.bias != "none",
+            "bias of rows": self.bias in ("rows", "each") and n > 1,
+            "relative": "relative" in self.bias,
+            "n != m": n != m,
+            "causal n != m": n != m and self.causal,
+        }
+        return {word for word, holds in told.items() if holds}
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.shape))
@@ -148,8 +163,64 @@ def pairwise(*factors: list[Any]) -> list[tuple[Any, ...]]:
 
 CALLS = [Call(*row) for row in pairwise(SHAPES, MASKS, CAUSALS, BIASES)]
 
+ONE_SEQUENCE = {"n != m": "needs as many queries as keys"}
+SUMS_OF_KEYS = {
+    "mask of rows": "takes masks and biases of keys alone",
+    "bias of rows": "takes masks and biases of keys alone",
+    "relative": "takes masks and biases of keys alone",
+}
+LANDMARKS = {
+    "causal": "with landmarks cannot be causal",
+    "mask of rows": "takes masks and biases of keys alone",
+    "bias of rows": "takes masks and biases of keys alone",
+    "relative": "takes masks and biases of keys alone",
+}
+
+
+def learned_decays() -> Quasiseparable:
+    """One rate for all heads in each direction, to be learned."""
+    rates = [torch.tensor([rate], dtype=torch.float64) for rate in (-0.3, -0.1)]
+    onward, back = (torch.nn.Parameter(rate) for rate in rates)
+    return Quasiseparable(log_decay=onward, log_decay_back=back, chunk=5)
+
+
 CASES = [
-    UnitCase("softmax", Softmax()),
+    UnitCase("softmax", UNITS["softmax"]),
+    UnitCase("sigmoid", UNITS["sigmoid"]),
+    UnitCase("sigmoid with a bias", Sigmoid(bias=-2.0)),
+    UnitCase("softplus", UNITS["softplus"]),
+    UnitCase("softplus of one scale", Softplus(by_length=False)),
+    UnitCase("softplus_reweighted", UNITS["softplus_reweighted"]),
+    UnitCase("softplus_reweighted of power one", ReweightedSoftplus(power=1.0, threshold=0.0)),
+    UnitCase("stablemax", UNITS["stablemax"]),
+    UnitCase("nalaformer", UNITS["nalaformer"]),
+    UnitCase("nalaformer rotary", NaLaFormer(rotary=True), ordered=True),
+    UnitCase("nalaformer of power one", NaLaFormer(power=1.0)),
+    UnitCase("kernelized", UNITS["kernelized"]),
+    UnitCase("kernelized by FFT", Kernelized(features=16, seed=1, direct=0)),
+    UnitCase("kernelized without norms", Kernelized(features=16, normalise=False)),
+    UnitCase("tensor", UNITS["tensor"], longest=100),
+    UnitCase(
+        "tensor_polynomial",
+        UNITS["tensor_polynomial"],
+        refuses=SUMS_OF_KEYS,
+        longest=100,
+        size=0.2,
+        huge=False,
+    ),
+    UnitCase(
+        "tensor_polynomial of degree two",
+        PolynomialTensor(degree=2),
+        refuses=SUMS_OF_KEYS,
+        longest=100,
+        size=0.2,
+        huge=False,
+    ),
+    UnitCase("soft", UNITS["soft"], refuses=LANDMARKS, ordered=True),
+    UnitCase("soft exact", Soft(landmarks=None), refuses={"causal": "cannot be causal"}),
+    UnitCase("soft exact by rows", Soft(landmarks=None, normalisation="rows")),
+    UnitCase("quasiseparable", UNITS["quasiseparable"], refuses=ONE_SEQUENCE, ordered=True),
+    UnitCase("quasiseparable learned", learned_decays(), refuses=ONE_SEQUENCE, ordered=True),
 ]
 
 

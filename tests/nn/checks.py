@@ -61,10 +61,14 @@ def as_dtype(how: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 
 class Largest(TorchDispatchMode):
-    """Records how many entries the largest tensor made has, views counted by their memory."""
+    """Records how many entries the largest tensor made has, views counted by their memory.
 
-    def __init__(self) -> None:
+    Tensors in the memory of what is given are not made.
+    """
+
+    def __init__(self, given: Any = ()) -> None:
         super().__init__()
+        self.given = {x.untyped_storage().data_ptr() for x in _tensors(given)}
         self.entries = 0
         self.shape: tuple[int, ...] = ()
 
@@ -74,7 +78,8 @@ class Largest(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for tensor in _tensors(out):
             entries = tensor.untyped_storage().nbytes() // tensor.element_size()
-            if entries > self.entries:
+            made = tensor.untyped_storage().data_ptr() not in self.given
+            if made and entries > self.entries:
                 self.entries, self.shape = entries, tuple(tensor.shape)
         return out
 

@@ -10,7 +10,15 @@ import torch
 
 import softunit.nn.attention as room
 from softunit.errors import InputError
-from softunit.nn.attention import UNITS, AttentionUnit, attend, reference, step, weights
+from softunit.nn.attention import (
+    UNITS,
+    AttentionUnit,
+    RelativeBias,
+    attend,
+    reference,
+    step,
+    weights,
+)
 from tests.nn.cases import BIASES, CALLS, CASES, CAUSALS, MASKS, SHAPES, Call, UnitCase, calls_of
 from tests.nn.checks import assert_close, with_gradients
 from tests.nn.checks import sizes as size_of
@@ -18,6 +26,11 @@ from tests.nn.checks import sizes as size_of
 EVERY = [(case, call) for case in CASES for call in calls_of(case)]
 SOME = [(case, call) for case in CASES for call in calls_of(case, every=3)]
 SINGLES = [case for case in CASES if not case.unit.pairs]
+LEARNED = [
+    case
+    for case in CASES
+    if any(isinstance(x, torch.nn.Parameter) for x in vars(case.unit).values())
+]
 STEPPING = [case for case in CASES if type(case.unit).step is not AttentionUnit.step]
 
 
@@ -96,14 +109,34 @@ def test_gradcheck(case, rng):
     assert calls
     for call in calls:
         tensors, how = call.tensors(case, rng, torch.float64)
-        if how["bias"] is not None:
-            how["bias"] = None if call.causal else how["bias"]
+        bias = how.pop("bias")
+        relative = isinstance(bias, RelativeBias)
+        added = [] if bias is None else [bias.values if relative else bias]
 
-        def mixed(q, k, v, how=how):
-            return attend(q, k, v, unit=case.unit, **how)
+        def mixed(q, k, v, *added, how=how, relative=relative):
+            bias = RelativeBias(*added) if relative else added[0] if added else None
+            return attend(q, k, v, unit=case.unit, bias=bias, **how)
 
-        given = [x.requires_grad_() for x in tensors]
-        assert torch.autograd.gradcheck(mixed, given, fast_mode=True)
+        given = [x.requires_grad_() for x in (*tensors, *added)]
+        assert torch.autograd.gradcheck(mixed, given)
+
+
+@pytest.mark.parametrize("case", LEARNED, ids=words)
+@pytest.mark.parametrize("call", CALLS[::2], ids=words)
+def test_learned_settings_have_the_gradient_of_the_definition(case, call, rng):
+    if case.refusal(call):
+        return
+    tensors, how = call.tensors(case, rng, torch.float64)
+    settings = [x for x in vars(case.unit).values() if isinstance(x, torch.Tensor)]
+    grads = []
+    for function in (attend, reference):
+        out = function(*tensors, unit=case.unit, **how)
+        mix = torch.from_numpy(np.random.default_rng(4).standard_normal(out.shape))
+        grads.append(torch.autograd.grad((out * mix).sum(), settings, allow_unused=True))
+    for found, wanted in zip(*grads, strict=True):
+        wanted = torch.zeros(1) if wanted is None else wanted
+        found = torch.zeros_like(wanted) if found is None else found
+        assert (found - wanted).abs().max() <= 1e-10 * wanted.abs().max().clamp(min=1.0)
 
 
 @pytest.mark.parametrize("case", CASES, ids=words)
@@ -151,8 +184,11 @@ def test_weights_times_values_is_the_output(case, rng):
 def test_weights_sum_to_one_where_that_is_said(case, rng):
     call = Call((2, 2, 9, 9, 5, 3))
     (q, k, _), how = call.tensors(case, rng, torch.float64)
-    far = (weights(q, k, unit=case.unit, **how).sum(-1) - 1).abs().max()
-    assert (far <= 1e-10) == case.unit.sums_to_one
+    ones = bool((weights(q, k, unit=case.unit, **how).sum(-1) - 1).abs().max() <= 1e-10)
+    if UNITS.get(case.unit.name) is case.unit:
+        assert ones == case.unit.sums_to_one
+    else:  # settings may normalise what by default is not
+        assert ones >= case.unit.sums_to_one
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.ordered], ids=words)
@@ -232,7 +268,7 @@ def test_steps_are_the_causal_form(case, sizes, dtype, rng):
 @pytest.mark.parametrize("case", [case for case in CASES if case not in STEPPING], ids=words)
 def test_units_without_steps_say_so(case, rng):
     tensors, _ = Call((1, 1, 1, 1, 5, 4)).tensors(case, rng, torch.float64)
-    with pytest.raises(InputError, match="no recurrent form"):
+    with pytest.raises(InputError, match="no recurrent form|cannot be causal"):
         step(*tensors, unit=case.unit)
 
 

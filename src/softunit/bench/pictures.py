@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from softunit.bench.scaling import Growth
 from softunit.bench.summary import OURS
@@ -61,7 +61,7 @@ def draw_profile(
         for peer, found in ratios.items()
         if peer == OURS or 4 * len(found) >= cases
     }
-    with _figure(path, (7.2, 4.0)) as figure:
+    with house_figure(path, (7.2, 4.0)) as figure:
         axes = figure.subplots()
         for index, (peer, found) in enumerate(kept.items()):
             inside = [ratio for ratio in found if ratio <= WIDEST]
@@ -91,7 +91,7 @@ def draw_growth(path: Path, growths: Sequence[Growth]) -> None:
     growths : sequence of Growth
     """
     names = list(dict.fromkeys(growth.series.name for growth in growths))
-    with _figure(path, (7.2, 5.4)) as figure:
+    with house_figure(path, (7.2, 5.4)) as figure:
         panels = figure.subplots(2, 2, squeeze=True).ravel()
         for axes in panels[len(names) :]:
             axes.set_visible(False)
@@ -121,8 +121,15 @@ def _line(peer: str, index: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """Give a figure in the house style, and write it when the block ends well."""
+def house_figure(path: Path | IO[str], size: tuple[float, float]) -> Iterator[Any]:
+    """Give a figure in the house style, and write it when the block ends well.
+
+    Parameters
+    ----------
+    path : Path or text stream
+    size : tuple of float
+        Width and height in inches.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

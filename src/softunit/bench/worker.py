@@ -71,7 +71,7 @@ def pools() -> list[dict[str, Any]]:
     return [{key: pool.get(key) for key in keys} for pool in threadpool_info()]
 
 
-def _own_output() -> TextIO:
+def own_output() -> TextIO:
     """Return a stream to the old standard output, and send what anyone prints nowhere."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -82,7 +82,7 @@ def _own_output() -> TextIO:
 
 def main() -> None:
     """Serve standard input."""
-    out = _own_output()
+    out = own_output()
 
     def say(event: dict[str, Any]) -> None:
         out.write(json.dumps(event) + "\n")

@@ -6,13 +6,16 @@ To add one: a file with a constant `CLAIM`, and here one import and one word in 
 from softunit.claims.aggregate_responses import CLAIM as AGGREGATE_RESPONSES
 from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Series
 from softunit.claims.block_coordinate import CLAIM as BLOCK_COORDINATE
+from softunit.claims.debiased_descent import CLAIM as DEBIASED_DESCENT
 from softunit.claims.frozen_features import CLAIM as FROZEN_FEATURES
 from softunit.claims.gradient_normalized_smoothness import CLAIM as GRADIENT_SMOOTHNESS
 from softunit.claims.hyperbolic import CLAIM as HYPERBOLIC
 from softunit.claims.in_context import CLAIM as IN_CONTEXT
+from softunit.claims.key_navigation import CLAIM as KEY_NAVIGATION
 from softunit.claims.leverage_scores import CLAIM as LEVERAGE_SCORES
 from softunit.claims.linear_evaluation import CLAIM as LINEAR_EVALUATION
 from softunit.claims.linf_regression import CLAIM as LINF_REGRESSION
+from softunit.claims.max_margin_attention import CLAIM as MAX_MARGIN_ATTENTION
 from softunit.claims.outcome import Outcome, measure, measure_all
 from softunit.claims.presto import CLAIM as PRESTO
 from softunit.claims.registry import chosen, in_order
@@ -23,13 +26,16 @@ from softunit.claims.zeroth_order import CLAIM as ZEROTH_ORDER
 CLAIMS: tuple[Claim, ...] = in_order(
     AGGREGATE_RESPONSES,
     BLOCK_COORDINATE,
+    DEBIASED_DESCENT,
     FROZEN_FEATURES,
     GRADIENT_SMOOTHNESS,
     HYPERBOLIC,
     IN_CONTEXT,
+    KEY_NAVIGATION,
     LEVERAGE_SCORES,
     LINEAR_EVALUATION,
     LINF_REGRESSION,
+    MAX_MARGIN_ATTENTION,
     PRESTO,
     SOFTMAX_REGRESSION,
     TWO_LAYER,

@@ -108,8 +108,9 @@ def start(
 
 
 app.command(cls=PanelledCommand, help=HELP)(fit)
-for command in (predict, certify, show_model, demo, bench):
+for command in (predict, certify, show_model, demo):
     app.command()(command)
+app.add_typer(bench, name="bench", cls=Commands)
 app.add_typer(claims, name="claims", cls=Commands)
 
 

@@ -36,6 +36,7 @@ from softunit.bench import (
 from softunit.bench.scaling import SERIES
 from softunit.bench.scaling import SUITE as STUDY
 from softunit.cli import options
+from softunit.cli.bench_attention import bench_attention
 from softunit.cli.bench_screen import running, show_case, show_end, show_names
 from softunit.cli.exits import CONVERGED, NOT_CONVERGED
 from softunit.cli.outputs import check_outputs, write_json
@@ -81,7 +82,12 @@ ListAll = Annotated[
 ]
 
 
-def bench(
+bench = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+
+
+@bench.callback()
+def compare(
+    context: typer.Context,
     suite: SuiteName = "quick",
     cases: CaseNames = None,
     peers: PeerNames = None,
@@ -95,11 +101,16 @@ def bench(
 ) -> int:
     """Time softunit and its peers side by side.
 
+    The command attention measures units of attention instead: softunit bench attention --help.
+
     An answer counts if no entry of the gradient of the mean objective is above 1e-6 (for
     regressions: of the gradient relative to its terms at zero, above the case's bar), computed in
     float64 outside the solver; a run that misses is a failure, not a time. Exit status: 0 if ours
     met it on every case, 3 if not, 2 bad input.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return CONVERGED
     screen = Screen(quiet)
     if list_all:
         show_names(screen)
@@ -117,6 +128,21 @@ def bench(
     if missed:
         screen.advise(f"softunit missed the bar on {', '.join(missed)}.")
     return NOT_CONVERGED if missed else CONVERGED
+
+
+bench.command("attention")(bench_attention)
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Refuse options that stand before a command: they would do nothing there."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            command = context.invoked_subcommand
+            raise InputError(
+                f"{parameter.opts[0]} goes behind the command, as softunit bench {command}"
+                f" {parameter.opts[0]}: before it stand the options of softunit bench alone."
+            )
 
 
 def _split(names: Iterable[str] | None) -> list[str]:

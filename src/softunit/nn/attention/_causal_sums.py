@@ -61,8 +61,8 @@ def causal_sums(a: Tensor, b: Tensor, c: Tensor, reverse: bool) -> Tensor:
     state = c.new_zeros(*c.shape[:-2], r, e)
     runs = _runs(n, c.shape[:-2].numel() * max(CHUNK * CHUNK, r * e))
     for start, stop, chunk in reversed(runs) if reverse else runs:
-        cut = (x[..., start:stop, :].unflatten(-2, (-1, chunk)) for x in (a, b, c))
-        part, state = _run(*cut, state, reverse)
+        rows, keys, values = (x[..., start:stop, :].unflatten(-2, (-1, chunk)) for x in (a, b, c))
+        part, state = _run(rows, keys, values, state, reverse)
         out[..., start:stop, :] = part.flatten(-3, -2)
     return out
 

@@ -47,7 +47,8 @@ def semiseparable(
     Raises
     ------
     InputError
-        If shapes do not fit, a decay is above one, or the chunk is shorter than two tokens.
+        If shapes do not fit, there is no token, a decay is above one, or the chunk is shorter than
+        two tokens.
 
     Notes
     -----
@@ -89,11 +90,9 @@ def semiseparable_step(
     Raises
     ------
     InputError
-        As `semiseparable`, or if there is no token.
+        As `semiseparable`.
     """
     check_map(c, b, log_decay, x, chunk)
-    if x.shape[-2] == 0:
-        raise InputError("A step takes at least one token; got none.")
     y, after = _run(c, b, log_decay, x, state, chunk)
     assert after is not None
     return y, after
@@ -122,6 +121,7 @@ def quasiseparable(
     x: Tensor,
     *,
     back: Direction,
+    x_back: Tensor | None = None,
     diagonal: Tensor | None = None,
     chunk: int = CHUNK,
 ) -> Tensor:
@@ -133,10 +133,12 @@ def quasiseparable(
 
     Parameters
     ----------
-    c, b, log_decay, x, chunk
+    c, b, log_decay, x : Tensor
         As in `semiseparable`.
     back : tuple of Tensor
-        c, b and log_decay of the other direction, **in the order of the tokens**.
+        c, b and log_decay of the other direction, in the order of the tokens.
+    x_back : Tensor of shape (..., n, e), optional
+        What the other direction takes in place of x; None for x itself.
     diagonal : Tensor of shape (..., n), optional
         D; None for zeros.
     chunk : int, default 64
@@ -153,7 +155,8 @@ def quasiseparable(
         As `semiseparable`, for either direction.
     """
     onward = _shifted(semiseparable(c, b, log_decay, x, chunk=chunk))
-    behind = semiseparable(*_flipped(back), x.flip(-2), chunk=chunk)
+    other = x if x_back is None else x_back
+    behind = semiseparable(*_flipped(back), other.flip(-2), chunk=chunk)
     y = onward + _shifted(behind).flip(-2)
     return y if diagonal is None else y + diagonal[..., None] * x
 
@@ -197,6 +200,8 @@ def check_map(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) ->
             f"c and b must be (..., n, s), log_decay (..., n) and x (..., n, e); got"
             f" {tuple(c.shape)}, {tuple(b.shape)}, {tuple(log_decay.shape)} and {tuple(x.shape)}."
         )
+    if n < 1:
+        raise InputError(f"A sequence has at least one token; got x of shape {tuple(x.shape)}.")
     if chunk < 2:
         raise InputError(f"`chunk` must be at least two tokens; got {chunk!r}.")
     check_decays(log_decay)
@@ -204,7 +209,7 @@ def check_map(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) ->
 
 def check_decays(log_decay: Tensor) -> None:
     """Refuse decays above one, where values may be read at all."""
-    if torch.compiler.is_compiling() or log_decay.numel() == 0:
+    if torch.compiler.is_compiling():
         return
     largest = float(log_decay.detach().max())
     if not largest <= 0.0:
@@ -223,7 +228,7 @@ def _run(
     c, b, log_decay, reals = c.to(wide), b.to(wide), log_decay.to(wide), x.to(wide)
     others = max(1, log_decay.shape[:-1].numel(), x.shape[:-2].numel())
     # A compiler fuses the passes that a cache would have to hold; a loop would only be unrolled.
-    span = max(n, 1) if torch.compiler.is_compiling() else max(16 * chunk, SPAN // others)
+    span = n if torch.compiler.is_compiling() else max(16 * chunk, SPAN // others)
     # `split`, not slices: the gradient of a slice is an array as long as the whole.
     tall = (t.split(span, -2) for t in (c, b, reals))
     outputs = []
@@ -239,9 +244,7 @@ def _run(
     return y.to(x.dtype), state
 
 
-def _scan(
-    c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int
-) -> tuple[Tensor, Tensor]:
+def _scan(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     """Return SS x and the state after the last token, (..., s, e)."""
     n = x.shape[-2]
     if n <= chunk:

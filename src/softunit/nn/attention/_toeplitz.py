@@ -52,18 +52,25 @@ def transform_length(least: int) -> int:
 
 def _circulant(t: Tensor, m: int, length: int) -> Tensor:
     """Return the transform of u -> t_{-u}: what columns of keys are multiplied by."""
-    return torch.fft.rfft(pad(t.flip(-1), (0, length - t.shape[-1])).roll(1 - m, -1))
+    spectrum: Tensor = torch.fft.rfft(pad(t.flip(-1), (0, length - t.shape[-1])).roll(1 - m, -1))
+    return spectrum
 
 
 def _uncirculant(spectrum: Tensor, n: int, m: int, length: int) -> Tensor:
     """Return the entries for distances -(n-1) to m-1: the transpose of `_circulant`."""
-    whole = torch.fft.irfft(spectrum, length)
+    whole: Tensor = torch.fft.irfft(spectrum, length)
     return whole.roll(m - 1, -1)[..., : n + m - 1].flip(-1)
 
 
 def _flat(x: Tensor) -> Tensor:
     """Return x as (batch * heads, width, tokens) in float64, so that time lies next to itself."""
-    return x.flatten(0, 1).mT.to(torch.float64, memory_format=torch.contiguous_format).contiguous()
+    return x.flatten(0, 1).mT.double().contiguous()
+
+
+def _unflat(x: Tensor, like: Tensor) -> Tensor:
+    """Return x as (batch, heads, tokens, width) again, in the dtype of `like`."""
+    shaped: Tensor = x.mT.unflatten(0, like.shape[:2])
+    return shaped.to(like.dtype).contiguous()
 
 
 def _pieces(r: int, e: int, length: int) -> list[tuple[slice, slice]]:
@@ -80,7 +87,8 @@ def _pieces(r: int, e: int, length: int) -> list[tuple[slice, slice]]:
 
 def _column(x: Tensor, y: Tensor, length: int) -> Tensor:
     """Return the transforms of all products of a row of x and a row of y: (rows, rows, .)."""
-    return torch.fft.rfft(x.unsqueeze(1) * y, length)
+    spectra: Tensor = torch.fft.rfft(x.unsqueeze(1) * y, length)
+    return spectra
 
 
 @torch.library.custom_op(
@@ -101,7 +109,7 @@ def toeplitz_sums(a: Tensor, b: Tensor, c: Tensor, t: Tensor) -> Tensor:
             moved = _column(keys[at, f], values[at, g], length).mul_(spectrum)
             mixed = torch.fft.irfft(moved, length)[..., :n]
             out[at, g] += torch.einsum("fn,fgn->gn", rows[at, f], mixed)
-    return out.mT.unflatten(0, a.shape[:2]).to(a.dtype, memory_format=torch.contiguous_format)
+    return _unflat(out, a)
 
 
 @toeplitz_sums.register_fake
@@ -141,8 +149,7 @@ def toeplitz_gradients(
             found[1][at, f] += torch.einsum("gm,fgm->fm", values[at, g], here)
             found[2][at, g] += torch.einsum("fm,fgm->gm", keys[at, f], here)
     of_t = _uncirculant(turned, n, m, length).unflatten(0, a.shape[:2]).sum_to_size(t.shape)
-    shaped = (x.mT.unflatten(0, a.shape[:2]).to(a.dtype).contiguous() for x in found)
-    first, second, third = shaped
+    first, second, third = (_unflat(x, a) for x in found)
     return first, second, third, of_t.contiguous()
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from softunit.nn.attention._inputs import Causal, check_dropout
+from softunit.nn.attention._learned import hold_parameters
 from softunit.nn.attention._relative import RelativeBias
 from softunit.nn.attention._unit import AttentionUnit, Many
 from softunit.nn.attention.attend import attend
@@ -18,7 +19,8 @@ class Attention(torch.nn.Module):
     Parameters
     ----------
     unit : str or AttentionUnit, default "softmax"
-        A name of `UNITS`, or a unit with settings of its own.
+        A name of `UNITS`, or a unit with settings of its own; those that are a
+        ``torch.nn.Parameter`` become parameters of the module, as ``unit_<setting>``.
     causal : bool or {"top-left", "bottom-right"}, default False
         Which keys come before a query, as in `attend`.
     scale : float, default None
@@ -46,6 +48,7 @@ class Attention(torch.nn.Module):
         self.causal: Causal = causal
         self.scale = scale
         self.dropout = dropout
+        hold_parameters(self, self.unit)
 
     def extra_repr(self) -> str:
         """Return the settings, as they stand in the text of a model."""

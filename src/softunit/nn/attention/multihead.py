@@ -8,6 +8,7 @@ from torch.nn.functional import linear
 
 from softunit.errors import InputError
 from softunit.nn.attention._inputs import check_dropout
+from softunit.nn.attention._learned import hold_parameters
 from softunit.nn.attention._multihead_masks import (
     Seen,
     check_widths,
@@ -35,7 +36,8 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
     heads : int
         Number of heads, each of width dim / heads.
     unit : str or AttentionUnit, default "softmax"
-        A name of `UNITS`, or a unit with settings of its own.
+        A name of `UNITS`, or a unit with settings of its own; those that are a
+        ``torch.nn.Parameter`` become parameters of the module, as ``unit_<setting>``.
     dropout : float, default 0.0
         Share of weights dropped in training, in [0, 1); linear units drop whole values.
     bias : bool, default True
@@ -105,6 +107,7 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
             dtype=dtype,
         )
         self.unit = chosen
+        hold_parameters(self, chosen)
 
     def _reset_parameters(self) -> None:
         self._qkv_same_embed_dim = self.in_proj_weight is not None

@@ -90,6 +90,11 @@ class Quasiseparable(AttentionUnit):
                     " all, or one for each."
                 )
             check_decays(rates)
+            if not torch.compiler.is_compiling() and not bool(torch.isfinite(rates).all()):
+                raise InputError(
+                    f"Log decays must be finite; got {rates.tolist()}. For no memory at all mask"
+                    " all other keys."
+                )
 
     def reference_weights(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
         """Return scale <q_i, k_j> exp(log decay |i - j| + bias_ij): (batch, heads, n, m)."""

@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from softunit.errors import InputError
 from softunit.nn.attention._unit import AttentionUnit
+from softunit.nn.attention.kernelized import Kernelized
+from softunit.nn.attention.nalaformer import NaLaFormer
+from softunit.nn.attention.polynomial_tensor import PolynomialTensor
+from softunit.nn.attention.quasiseparable import Quasiseparable
+from softunit.nn.attention.sigmoid import Sigmoid
+from softunit.nn.attention.soft import Soft
 from softunit.nn.attention.softmax import Softmax
+from softunit.nn.attention.softplus import ReweightedSoftplus, Softplus
+from softunit.nn.attention.stablemax import StableMax
+from softunit.nn.attention.tensor import TensorAttention
 
-UNITS: dict[str, AttentionUnit] = {unit.name: unit for unit in (Softmax(),)}
+UNITS: dict[str, AttentionUnit] = {
+    unit.name: unit
+    for unit in (
+        Softmax(),
+        Kernelized(),
+        NaLaFormer(),
+        PolynomialTensor(),
+        Quasiseparable(),
+        ReweightedSoftplus(),
+        Sigmoid(),
+        Soft(),
+        Softplus(),
+        StableMax(),
+        TensorAttention(),
+    )
+}
 """Every unit by its name, with its default settings."""
 
 

@@ -34,10 +34,11 @@ CONVERGED = {torch.float64: 1e-5, torch.float32: 3e-3}
 
 @dataclass(frozen=True)
 class Soft(AttentionUnit):
-    """Weights from the Gaussian kernel S_ij = exp(-scale / 2 |q_i - k_j|^2), normalised on both sides.
+    """Weights from a Gaussian kernel of queries and keys, normalised on both sides.
 
-    With r_i and c_j the sums of the rows and columns of S, w_ij = S_ij / sqrt(r_i c_j). The
-    efficient form replaces S by its Nystroem approximation through l landmarks p::
+    The kernel is S_ij = exp(-scale / 2 |q_i - k_j|^2). With r_i and c_j the sums of the rows and
+    columns of S, w_ij = S_ij / sqrt(r_i c_j). The efficient form replaces S by its Nystroem
+    approximation through l landmarks p::
 
         S ~ C_q (A + ridge I)^-1 C_k',  C_q = kernel(q, p), C_k = kernel(k, p), A = kernel(p, p)
 
@@ -51,7 +52,7 @@ class Soft(AttentionUnit):
         blocks of rows, in O(n m) time.
     normalisation : {"symmetric", "rows", "none"}, default "symmetric"
         Divide by sqrt(r_i c_j), by r_i, or by nothing.
-    ridge : float, default 0.002
+    ridge : float, default 0.005
         Added to the diagonal of A, whose own is one. Landmarks near each other make A singular;
         with l landmarks the condition of A + ridge I is at most 1 + l / ridge. A smaller ridge
         comes nearer to S and needs more iterations.
@@ -91,7 +92,7 @@ class Soft(AttentionUnit):
 
     landmarks: int | Literal["auto"] | None = "auto"
     normalisation: Literal["symmetric", "rows", "none"] = "symmetric"
-    ridge: float = 0.002
+    ridge: float = 0.005
     iterations: int = 20
     start: Start = "identity"
     floor: float = 1e-6
@@ -143,17 +144,17 @@ class Soft(AttentionUnit):
             columns = self._columns(logs, pattern, 0, pattern.n)
             return self._exact_weights(logs, columns, pattern.visible())
         cq, a, ck = self._factors(q, k, pattern, scale)
-        kernel = torch.linalg.solve(a, cq.mT).mT @ ck.mT
+        kernel: Tensor = torch.linalg.solve(a, cq.mT).mT @ ck.mT
         logs = self._key_logs(pattern, q.dtype)
         if self.normalisation == "none":
-            return (kernel * logs.exp())
+            return kernel * logs.exp()
         rows = (kernel * logs.exp()).sum(-1, keepdim=True)
         if self.normalisation == "rows":
-            return (kernel * logs.exp() / rows.clamp(min=self.floor))
+            return kernel * logs.exp() / rows.clamp(min=self.floor)
         counted = self._counted(pattern)
         columns = (kernel if counted is None else kernel * counted).sum(-2, keepdim=True)
         both = rows.clamp(min=self.floor) * columns.clamp(min=self.floor)
-        return (kernel * (0.5 * logs).exp() / both.sqrt())
+        return kernel * (0.5 * logs).exp() / both.sqrt()
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
@@ -176,7 +177,7 @@ class Soft(AttentionUnit):
             return out
         rows = (left @ (ck * logs.exp()).sum(-2).unsqueeze(-1)).clamp(min=self.floor)
         power = -0.5 if self.normalisation == "symmetric" else -1.0
-        return (out * rows.pow(power))
+        return out * rows.pow(power)
 
     def _factors(
         self, q: Tensor, k: Tensor, pattern: Pattern, scale: float
@@ -304,7 +305,7 @@ def _shown(logs: Tensor, pattern: Pattern, start: int, stop: int) -> Tensor:
 
 def _check_settings(unit: Soft) -> None:
     count = unit.landmarks
-    if not (count is None or count == "auto" or (isinstance(count, int) and count >= 1)):
+    if not (count is None or count == "auto" or count >= 1):
         raise InputError(
             f"`landmarks` must be a whole number above zero, 'auto' or None; got {count!r}."
         )
@@ -323,7 +324,7 @@ def _check_settings(unit: Soft) -> None:
         raise InputError(f"`ridge` must be finite and not below zero; got {unit.ridge!r}.")
     if not (math.isfinite(unit.floor) and unit.floor > 0):
         raise InputError(f"`floor` must be finite and above zero; got {unit.floor!r}.")
-    if not (isinstance(unit.iterations, int) and unit.iterations >= 1):
+    if unit.iterations < 1:
         raise InputError(
             f"`iterations` must be a whole number above zero; got {unit.iterations!r}."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,50 +13,9 @@ from torch import Tensor
 
 from softunit.errors import InputError
 from softunit.nn.attention import attend
+from softunit.nn.studies.regressions import Array, Regressions, pieces
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
 Kind = Literal["softmax", "linear"]
-
-
-@dataclass(frozen=True)
-class Regressions:
-    """Tasks y_i = <b, x_i> + noise with x_i from N(0, I) and b from N(0, I / d), a new b each.
-
-    A task is `length` tokens (x_i, y_i) and a query x whose y is to be predicted.
-
-    Parameters
-    ----------
-    dimension : int, default 5
-        d.
-    length : int, default 40
-        Tokens of a task, L.
-    noise : float, default 0.1
-        Variance of the noise; the query's answer has it too.
-
-    Raises
-    ------
-    InputError
-        If a size is below one, or the noise below zero.
-    """
-
-    dimension: int = 5
-    length: int = 40
-    noise: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("dimension", "length"):
-            if getattr(self, name) < 1:
-                raise InputError(f"`{name}` must be at least 1; got {getattr(self, name)!r}.")
-        if not self.noise >= 0.0:
-            raise InputError(f"`noise` is a variance and must be >= 0; got {self.noise!r}.")
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return tokens (count, 1, L, d + 1), queries (count, d) and answers (count,)."""
-        d, rows = self.dimension, self.length + 1
-        x = torch.randn(count, rows, d, generator=generator)
-        truth = torch.randn(count, d, 1, generator=generator) / math.sqrt(d)
-        y = x @ truth + math.sqrt(self.noise) * torch.randn(count, rows, 1, generator=generator)
-        return torch.cat((x, y), -1)[:, None, :-1], x[:, -1], y[:, -1, 0]
 
 
 @dataclass(frozen=True)
@@ -123,12 +82,12 @@ class Schedule:
 
     Parameters
     ----------
-    trainings : int, default 5
+    trainings : int, default 3
         Models that are trained to the end, each from starts of its own.
     starts : int, default 8
-    trial : int, default 400
+    trial : int, default 200
         Steps of each start before the best is chosen by the risk on tasks not met before.
-    steps : int, default 6000
+    steps : int, default 5000
         Steps of the training proper.
     batch : int, default 256
         Tasks of a step.
@@ -141,10 +100,10 @@ class Schedule:
         If a count is below one, or the learning rate is not above zero.
     """
 
-    trainings: int = 5
+    trainings: int = 3
     starts: int = 8
-    trial: int = 400
-    steps: int = 6000
+    trial: int = 200
+    steps: int = 5000
     batch: int = 256
     learning_rate: float = 0.01
 
@@ -194,9 +153,6 @@ class _Model:
     def chosen(self, index: Tensor) -> _Model:
         return _Model(self.kind, self.key_query[index], self.output[index], self.length)
 
-    def layers(self) -> Layers:
-        return Layers(self.kind, _array(self.key_query), _array(self.output), self.length)
-
 
 def trained(
     heads: int,
@@ -239,24 +195,17 @@ def trained(
     if kind not in ("softmax", "linear"):
         raise InputError(f"`kind` must be 'softmax' or 'linear'; got {kind!r}.")
     tasks, schedule = tasks or Regressions(), schedule or Schedule()
-    generator = torch.Generator().manual_seed(seed)
-    model = _started(heads, kind, tasks, schedule, generator)
-    say = tick or (lambda what: None)
-    say(f"{schedule.trainings * schedule.starts} starts")
-    _descend(model, tasks, schedule, schedule.trial, lambda step: 1.0, generator)
-    risks = _risk(model, tasks, 20 * schedule.batch, generator).view(schedule.trainings, -1)
-    best = risks.argmin(1) + schedule.starts * torch.arange(schedule.trainings)
-    final = model.chosen(best)
-    say(f"{schedule.trainings} trainings")
-    _descend(
-        final,
-        tasks,
-        schedule,
-        schedule.steps,
-        lambda step: 0.5 * (1.0 + math.cos(math.pi * step / schedule.steps)),
-        generator,
-    )
-    return Trained(final.layers(), model.layers(), _array(risks))
+    found = []
+    for number in range(schedule.trainings):
+        if tick is not None:
+            tick(f"{kind} attention, h = {heads}: training {number + 1} of {schedule.trainings}")
+        # Tasks of its own for each, so that what two trainings share is no accident of the draws.
+        generator = torch.Generator().manual_seed(seed * schedule.trainings + number)
+        found.append(
+            _training(_started(heads, kind, tasks, schedule, generator), tasks, schedule, generator)
+        )
+    finals, starts, risks = zip(*found, strict=True)
+    return Trained(_joined(finals), _joined(starts), np.stack(risks))
 
 
 def risk(layers: Layers, tasks: Regressions, count: int = 20_000, seed: int = 0) -> Array:
@@ -275,63 +224,35 @@ def risk(layers: Layers, tasks: Regressions, count: int = 20_000, seed: int = 0)
     return _array(_risk(model, tasks, count, torch.Generator().manual_seed(seed)))
 
 
-def ridge_risk(tasks: Regressions, count: int = 20_000, seed: int = 0) -> float:
-    """Return the mean squared error of the posterior mean, the least that any model can have.
-
-    Parameters
-    ----------
-    tasks : Regressions
-    count : int, default 20_000
-    seed : int, default 0
-        As in `risk`: the same tasks.
-    """
-    generator, d, total = torch.Generator().manual_seed(seed), tasks.dimension, 0.0
-    for size in _pieces(count):
-        tokens, queries, answers = tasks.draw(size, generator)
-        x, y = tokens[:, 0, :, :d].double(), tokens[:, 0, :, d:].double()
-        gram = x.mT @ x + tasks.noise * d * torch.eye(d, dtype=torch.float64)
-        found = queries.double()[:, None] @ torch.linalg.solve(gram, x.mT @ y)
-        total += float((found[:, 0, 0] - answers).square().sum())
-    return total / count
-
-
-def head(weight: float, x: Array, y: Array, queries: Array) -> Array:
-    """Return h(w) = sum_i p_i y_i with p = softmax(w <x_i, x>), one softmax head, (t,).
-
-    Parameters
-    ----------
-    weight : float
-        w.
-    x : ndarray of shape (t, L, d)
-    y : ndarray of shape (t, L)
-    queries : ndarray of shape (t, d)
-    """
-    q, k, v = (torch.as_tensor(np.asarray(part, dtype=float)) for part in (queries, x, y))
-    mixed = attend(weight * q[:, None, None], k[:, None], v[:, None, :, None], scale=1.0)
-    return np.asarray(mixed[:, 0, 0, 0].numpy(), dtype=float)
-
-
-def debiased_step(x: Array, y: Array, queries: Array) -> Array:
-    """Return (1/L) sum_i (y_i - mean y) <x_i, x>, the debiased gradient step of rate one, (t,).
-
-    Parameters
-    ----------
-    x : ndarray of shape (t, L, d)
-    y : ndarray of shape (t, L)
-    queries : ndarray of shape (t, d)
-    """
-    centred = y - y.mean(axis=1, keepdims=True)
-    return np.asarray(np.einsum("tl,tld,td->t", centred, x, queries) / y.shape[1])
-
-
 def _started(
     heads: int, kind: Kind, tasks: Regressions, schedule: Schedule, generator: torch.Generator
 ) -> _Model:
-    d, r = tasks.dimension, schedule.trainings * schedule.starts
+    d, r = tasks.dimension, schedule.starts
     key_query = 0.1 * torch.randn(r, heads, d + 1, d, generator=generator)
-    return _Model(
-        kind, key_query, 0.1 * torch.randn(r, heads, d + 1, generator=generator), tasks.length
-    )
+    output = 0.1 * torch.randn(r, heads, d + 1, generator=generator)
+    return _Model(kind, key_query, output, tasks.length)
+
+
+def _training(
+    starts: _Model, tasks: Regressions, schedule: Schedule, generator: torch.Generator
+) -> tuple[_Model, _Model, Array]:
+    """Return the best start trained to the end, all starts after their trial, and their risks."""
+    _descend(starts, tasks, schedule, schedule.trial, lambda step: 1.0, generator)
+    risks = _risk(starts, tasks, 20 * schedule.batch, generator)
+    final = starts.chosen(risks.argmin(dim=0, keepdim=True))
+
+    def cosine(step: int) -> float:
+        return 0.5 * (1.0 + math.cos(math.pi * step / schedule.steps))
+
+    _descend(final, tasks, schedule, schedule.steps, cosine, generator)
+    return final, starts, _array(risks)
+
+
+def _joined(models: tuple[_Model, ...]) -> Layers:
+    first = models[0]
+    key_query = torch.cat([model.key_query for model in models])
+    output = torch.cat([model.output for model in models])
+    return Layers(first.kind, _array(key_query), _array(output), first.length)
 
 
 def _descend(
@@ -359,16 +280,11 @@ def _descend(
 def _risk(model: _Model, tasks: Regressions, count: int, generator: torch.Generator) -> Tensor:
     total = torch.zeros(len(model.output), dtype=torch.float64)
     with torch.no_grad():
-        for size in _pieces(count):
+        for size in pieces(count):
             tokens, queries, answers = tasks.draw(size, generator)
             errors = model.predict(tokens, queries) - answers[:, None]
             total += errors.double().square().sum(0)
     return total / count
-
-
-def _pieces(count: int) -> list[int]:
-    """Return sizes of at most 2,000 that sum to count."""
-    return [min(2000, count - start) for start in range(0, count, 2000)]
 
 
 def _tensor(array: Array) -> Tensor:

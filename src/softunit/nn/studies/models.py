@@ -26,7 +26,8 @@ class Mixing(nn.Module):
     ----------
     width, heads : int
     unit : str or AttentionUnit
-        A unit for pairs of keys gets a second map for keys and one for values.
+        A unit for pairs of keys gets a second map for keys and one for values. Where a unit has a
+        `bound` on the entries of q and k, they become bound tanh(x / bound).
     causal : bool
     rotary : bool, default False
         Whether queries and keys are turned by their place (arXiv 2104.09864).
@@ -38,6 +39,7 @@ class Mixing(nn.Module):
         super().__init__()
         self.heads, self.unit, self.causal, self.rotary = heads, unit_of(unit), causal, rotary
         self.maps = 5 if self.unit.pairs else 3
+        self.bound: float | None = getattr(self.unit, "bound", None)
         self.inward = nn.Linear(width, self.maps * width)
         self.outward = nn.Linear(width, width)
 
@@ -50,10 +52,17 @@ class Mixing(nn.Module):
         keys, values = tuple(rest[:half]), tuple(rest[half:])
         if self.rotary:
             q, keys = turned(q), tuple(turned(key) for key in keys)
+        if self.bound is not None:
+            q, keys = self._bounded(q), tuple(map(self._bounded, keys))
         k, v = (keys, values) if self.unit.pairs else (keys[0], values[0])
         mixed = attend(q, k, v, unit=self.unit, causal=self.causal)
         found: Tensor = self.outward(mixed.transpose(1, 2).reshape(rows, n, width))
         return found
+
+    def _bounded(self, x: Tensor) -> Tensor:
+        assert self.bound is not None
+        # A little inside, so that rounding stays inside too.
+        return 0.999 * self.bound * torch.tanh(x / self.bound)
 
 
 def turned(x: Tensor) -> Tensor:

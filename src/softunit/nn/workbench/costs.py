@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -234,6 +236,15 @@ def peak() -> int | None:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def _give_back() -> None:
+    """Give freed memory back to the system, where the C library can."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 def _status(key: str) -> int | None:
     try:
         for line in STATUS.read_text("utf-8").splitlines():
@@ -247,8 +258,9 @@ def _status(key: str) -> int | None:
 def peak_bytes(work: Callable[[], None], *, device: str = "cpu") -> int | None:
     """Return how many bytes a run holds at its peak above what was held before it.
 
-    To be measured in a process of its own, whose allocator gives memory back at once. None where
-    the system does not tell, or does not let the peak begin anew.
+    To be measured in a process that does nothing else meanwhile. What an earlier run has freed is
+    given back to the system first. None where the system does not tell, or does not let the peak
+    begin anew.
 
     Parameters
     ----------
@@ -262,6 +274,7 @@ def peak_bytes(work: Callable[[], None], *, device: str = "cpu") -> int | None:
         work()
         torch.cuda.synchronize()
         return int(torch.cuda.max_memory_allocated() - before)
+    _give_back()
     began, held = restart_peak(), resident()
     work()
     after = peak()
@@ -284,9 +297,7 @@ class LargestTensor(TorchDispatchMode):
         super().__init__()
         self.numbers, self.operation = 0, ""
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and look at what it made."""
         made = func(*args, **(kwargs or {}))
         for one in made if isinstance(made, tuple | list) else (made,):

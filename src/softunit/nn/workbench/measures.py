@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from softunit.nn.attention import AttentionUnit, attend, reference, weights
-from softunit.nn.workbench.costs import Inputs, Shape, accepted
+from softunit.nn.attention import UNITS, AttentionUnit, attend, reference, weights
+from softunit.nn.workbench.costs import Inputs, Shape, accepted, draw
+from softunit.nn.workbench.peers import Peer
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ def errors(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Errors:
     into = torch.randn(size, generator=generator, dtype=torch.float64).to(shape.device)
     plain = _derived(reference, unit, inputs, into, shape.causal)
     exact = _derived(attend, unit, inputs, into, shape.causal)
-    narrow = inputs.like(
-        tuple(leaf.detach().float().requires_grad_() for leaf in inputs.leaves)
-    )
+    narrow = inputs.like(tuple(leaf.detach().float().requires_grad_() for leaf in inputs.leaves))
     single = _derived(attend, unit, narrow, into.float(), shape.causal)
     return Errors(
         _apart(single[:1], plain[:1]),
@@ -84,6 +83,37 @@ def errors(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Errors:
         _apart(exact[:1], plain[:1]),
         _apart(exact[1:], plain[1:]),
     )
+
+
+def peer_errors(peer: Peer, shape: Shape, *, seed: int = 0) -> dict[str, float]:
+    """Return how far a peer of softmax is from the plain definition in float64, as `errors` does.
+
+    Parameters
+    ----------
+    peer : Peer
+    shape : Shape
+        The peer gets float32.
+    seed : int, default 0
+
+    Returns
+    -------
+    dict of str to float
+        output and gradient; empty for a peer that is not meant to give softmax.
+    """
+    if not peer.softmax:
+        return {}
+    inputs = draw(Shape(**{**vars(shape), "dtype": "float64"}), seed=seed)
+    size = (shape.batch, shape.heads, shape.n, shape.width)
+    generator = torch.Generator().manual_seed(seed + 1)
+    into = torch.randn(size, generator=generator, dtype=torch.float64).to(shape.device)
+    plain = _derived(reference, UNITS["softmax"], inputs, into, shape.causal)
+    leaves = tuple(leaf.detach().float().requires_grad_() for leaf in inputs.leaves)
+    out = peer.mix(shape)(*leaves)
+    found = (out.detach(), *torch.autograd.grad(out, leaves, into.float()))
+    return {
+        "output": _apart(found[:1], plain[:1]),
+        "gradient": _apart(found[1:], plain[1:]),
+    }
 
 
 def _derived(
@@ -153,9 +183,7 @@ def lipschitz(
     )
 
 
-def _largest_singular_value(
-    unit: AttentionUnit, shape: Shape, iterations: int, seed: int
-) -> float:
+def _largest_singular_value(unit: AttentionUnit, shape: Shape, iterations: int, seed: int) -> float:
     inputs, _ = accepted(unit, shape, seed=seed)
     leaves = tuple(leaf.detach() for leaf in inputs.leaves)
 
@@ -168,7 +196,7 @@ def _largest_singular_value(
         torch.randn(leaf.shape, generator=generator, dtype=leaf.dtype).to(leaf.device)
         for leaf in leaves
     )
-    _, back = vjp(mix, *leaves)
+    back: Any = vjp(mix, *leaves)[1]
     value = 0.0
     for _ in range(iterations):
         norm = math.sqrt(sum(float(part.square().sum()) for part in u))

@@ -1,0 +1,124 @@
+"""What is measured side by side: units under one name each, and peers from elsewhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softunit.errors import InputError
+from softunit.nn.attention import UNITS, AttentionUnit, RelativeBias, attend
+from softunit.nn.attention.registry import unit_of
+from softunit.nn.workbench.costs import Inputs, Mix, Shape, accepted
+
+RELATIVE = "+rpe"
+"""Behind the name of a unit: with a bias by distance, which keeps linear units near linear."""
+
+
+class Contender(ABC):
+    """Something that mixes values, with a name.
+
+    Attributes
+    ----------
+    name : str
+    linear : bool
+        Whether its time is meant to grow like n or n log n.
+    """
+
+    name: str
+    linear: bool
+
+    @abstractmethod
+    def missing(self, shape: Shape) -> str:
+        """Return why it cannot be measured at a shape, as a sentence; empty where it can."""
+
+    @abstractmethod
+    def inputs(self, shape: Shape, seed: int) -> tuple[Inputs, str]:
+        """Return tensors it takes, and what is to be said about them.
+
+        Raises
+        ------
+        InputError
+            If it takes none of the shape.
+        """
+
+    @abstractmethod
+    def mix(self, shape: Shape) -> Mix:
+        """Return what takes q, k and v of a shape to the mixed values."""
+
+
+@dataclass(frozen=True)
+class UnitContender(Contender):
+    """A unit of `attend`.
+
+    Attributes
+    ----------
+    name : str
+    unit : AttentionUnit
+    relative : bool, default False
+        Whether a bias by distance is added.
+    """
+
+    name: str
+    unit: AttentionUnit
+    relative: bool = False
+
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Whether its time is meant to grow like n or n log n."""
+        return self.unit.linear
+
+    def missing(self, shape: Shape) -> str:
+        """Return the sentence with which the unit refuses a call of this kind, or nothing."""
+        try:
+            small = shape.at(min(shape.n, 16))
+            inputs, _ = accepted(self.unit, small)
+            forward = self.mix(small)
+            with torch.no_grad():
+                forward(inputs.q, inputs.k, inputs.v)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def inputs(self, shape: Shape, seed: int) -> tuple[Inputs, str]:
+        """Return tensors that the unit takes, smaller ones where it bounds its entries."""
+        inputs, sentence = accepted(self.unit, shape, seed=seed)
+        if not sentence:
+            return inputs, ""
+        return inputs, f"Entries of q and k were multiplied by {inputs.scale:g}: {sentence}"
+
+    def mix(self, shape: Shape) -> Mix:
+        """Return `attend` with this unit."""
+        unit, causal, bias = self.unit, shape.causal, None
+        if self.relative:
+            generator = torch.Generator().manual_seed(shape.n)
+            drawn = 0.1 * torch.randn(2 * shape.n - 1, generator=generator)
+            bias = RelativeBias(drawn.to(shape.device, getattr(torch, shape.dtype)))
+
+        def mixed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return attend(q, k, v, unit=unit, causal=causal, bias=bias)
+
+        return mixed
+
+
+def unit_contender(name: str) -> UnitContender:
+    """Return the unit of a name, which may end in "+rpe".
+
+    Raises
+    ------
+    InputError
+        If there is no such unit.
+    """
+    plain = name.removesuffix(RELATIVE)
+    return UnitContender(name, unit_of(plain), relative=plain != name)
+
+
+def unit_names() -> tuple[str, ...]:
+    """Return all units, and those of kernels once more with a bias by distance."""
+    return tuple(
+        found
+        for name in UNITS
+        for found in ((name, name + RELATIVE) if name == "kernelized" else (name,))
+    )

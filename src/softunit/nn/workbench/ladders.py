@@ -1,0 +1,251 @@
+"""Costs against length: seconds and peak memory at growing n, as far as a budget goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from softunit.errors import InputError
+from softunit.nn.workbench.contenders import Contender
+from softunit.nn.workbench.costs import (
+    Inputs,
+    Mix,
+    Shape,
+    best_seconds,
+    forward,
+    forward_backward,
+    largest,
+    peak_bytes,
+)
+
+PROBES = (64, 128, 256, 512)
+"""Lengths that come before those asked for: they warm up, and say how fast time grows."""
+
+Said = Callable[[dict[str, Any]], None]
+"""Takes all that has been found so far."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a length may cost.
+
+    Attributes
+    ----------
+    seconds : float
+        Of all runs at one length.
+    bytes : float, default inf
+        At the peak.
+    """
+
+    seconds: float
+    bytes: float = math.inf
+
+
+def foretold(points: Sequence[dict[str, Any]], n: int, key: str) -> float:
+    """Return what the next length will cost, at least as much as the growth so far says.
+
+    Parameters
+    ----------
+    points : sequence of dict
+        What was measured, at growing "n"; nothing is foretold from fewer than two.
+    n : int
+    key : str
+    """
+    known = [(p["n"], p[key]) for p in points if p.get(key)]
+    if len(known) < 2:
+        return 0.0
+    (n0, y0), (n1, y1) = known[-2:]
+    power = max(1.0, math.log(max(y1, 1e-9) / max(y0, 1e-9)) / math.log(n1 / n0))
+    return float(y1 * (n / n1) ** min(power, 3.5))
+
+
+def times(
+    contender: Contender,
+    shape: Shape,
+    lengths: Sequence[int],
+    limits: Limits,
+    said: Said,
+    *,
+    compiled: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return seconds forward, and forward with backward, at each length.
+
+    Parameters
+    ----------
+    contender : Contender
+    shape : Shape
+        Its n is not looked at.
+    lengths : sequence of int
+        Growing.
+    limits : Limits
+        Where one forward and backward would take longer than its seconds, it ends and says so.
+    said : callable
+        Told all points after each.
+    compiled : bool, default False
+        Whether by way of `torch.compile`, made anew at each length; making it is not timed.
+    seed : int, default 0
+    """
+    linear = contender.linear
+    found: dict[str, Any] = {"linear": linear, "points": [], "stopped": "", "note": ""}
+    for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
+        one = foretold(found["points"], n, "both")
+        if one > limits.seconds:
+            found["stopped"] = (
+                f"At n = {n:,} one forward and backward would take about {_told(one)}, above the"
+                f" budget of {limits.seconds:g} s for a length."
+            )
+            break
+        try:
+            inputs, note = contender.inputs(shape.at(n), seed)
+        except InputError as error:
+            found["stopped"] = f"At n = {n:,}: {error}"
+            break
+        found["note"] = note or found["note"]
+        mix = _made(contender, shape.at(n), compiled)
+        warm = compiled or one < limits.seconds / 10
+        found["points"].append(_timed(mix, inputs, limits.seconds, shape.device, warm=warm))
+        found["points"][-1]["n"] = n
+        said(found)
+    return found
+
+
+def _told(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} minutes"
+
+
+def _made(contender: Contender, shape: Shape, compiled: bool) -> Mix:
+    mix = contender.mix(shape)
+    if not compiled:
+        return mix
+    torch.compiler.reset()
+    fast: Mix = torch.compile(mix, fullgraph=True, dynamic=False)
+    return fast
+
+
+def _timed(mix: Mix, inputs: Inputs, budget: float, device: str, *, warm: bool) -> dict[str, Any]:
+    """Return the point of one length; a run that takes seconds needs none before it."""
+    point: dict[str, Any] = {}
+    for key, run in (("forward", forward), ("both", forward_backward)):
+
+        def work(run: Callable[[Mix, Inputs], None] = run) -> None:
+            run(mix, inputs)
+
+        if warm:
+            work()
+        seconds, runs = best_seconds(work, budget=budget / 3, device=device)
+        point |= {key: seconds, f"{key}_runs": runs}
+    return point
+
+
+def memory(
+    contender: Contender,
+    shape: Shape,
+    lengths: Sequence[int],
+    limits: Limits,
+    said: Said,
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the bytes held at the peak, above the inputs, at each length; and the largest array.
+
+    To be run in a process that does nothing else meanwhile: see `peak_bytes`.
+
+    Parameters
+    ----------
+    contender : Contender
+    shape : Shape
+        Its n is not looked at.
+    lengths : sequence of int
+        Growing.
+    limits : Limits
+    said : callable
+        Told all points after each.
+    seed : int, default 0
+
+    Returns
+    -------
+    dict
+        points (n, forward, both: bytes or None), stopped, and largest: the numbers that the
+        largest array of a forward and backward at two lengths holds, with the power of n by which
+        it grows.
+    """
+    found: dict[str, Any] = {"points": [], "stopped": "", "largest": {}}
+    found["largest"] = _largest(contender, shape, seed)
+    said(found)
+    seconds: list[dict[str, Any]] = []
+    for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
+        if stop := _memory_stop(found["points"], seconds, n, limits):
+            found["stopped"] = stop
+            break
+        try:
+            inputs, _ = contender.inputs(shape.at(n), seed)
+        except InputError as error:
+            found["stopped"] = f"At n = {n:,}: {error}"
+            break
+        point, taken = _held(contender.mix(shape.at(n)), inputs, shape.device)
+        found["points"].append({"n": n, **point})
+        seconds.append({"n": n, "both": taken})
+        said(found)
+    return found
+
+
+def _held(mix: Mix, inputs: Inputs, device: str) -> tuple[dict[str, int | None], float]:
+    """Return the bytes of a forward, and of a forward with backward, and the seconds of that."""
+    one = peak_bytes(lambda: forward(mix, inputs), device=device)
+    seconds = 0.0
+
+    def both() -> None:
+        nonlocal seconds
+        seconds, _ = best_seconds(lambda: forward_backward(mix, inputs), budget=0.0)
+
+    two = peak_bytes(both, device=device)
+    return {"forward": one, "both": two}, seconds
+
+
+def _memory_stop(
+    points: Sequence[dict[str, Any]], seconds: Sequence[dict[str, Any]], n: int, limits: Limits
+) -> str:
+    held, taken = foretold(points, n, "both"), foretold(seconds, n, "both")
+    if held > limits.bytes:
+        return (
+            f"At n = {n:,} it would hold about {held / 1e9:.1f} GB, above the"
+            f" {limits.bytes / 1e9:.1f} GB that may be used."
+        )
+    if taken > limits.seconds:
+        return (
+            f"At n = {n:,} one forward and backward would take about {_told(taken)}, above the"
+            f" budget of {limits.seconds:g} s for a length."
+        )
+    return ""
+
+
+def _largest(contender: Contender, shape: Shape, seed: int) -> dict[str, Any]:
+    """Return how many numbers the largest array holds at two lengths, and how that grows."""
+    found: list[tuple[int, int, str]] = []
+    for n in (256, 512) if _cubic(contender) else (1024, 2048):
+        try:
+            inputs, _ = contender.inputs(shape.at(n), seed)
+        except InputError as error:
+            return {"refused": str(error)}
+        mix = contender.mix(shape.at(n))
+        numbers, operation = largest(lambda mix=mix, inputs=inputs: forward_backward(mix, inputs))  # type: ignore[misc]
+        found.append((n, numbers, operation))
+    (n0, least, _), (n1, most, operation) = found
+    return {
+        "n": n1,
+        "numbers": most,
+        "scores": shape.batch * shape.heads * n1 * n1,
+        "power": math.log(most / least) / math.log(n1 / n0),
+        "operation": operation,
+    }
+
+
+def _cubic(contender: Contender) -> bool:
+    """Whether weights are of pairs of keys, without a form of linear time."""
+    unit = getattr(contender, "unit", None)
+    return bool(unit is not None and unit.pairs and not unit.linear)
