@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,9 +84,11 @@ def attend(
     """
     call = _call(q, k, v, unit, (mask, causal, bias), scale)
     check_dropout(dropout)
-    if 0 in (call.pattern.n, call.pattern.m):
+    if call.empty:
         return _nothing(*call.tensors).to(q.dtype)
-    return call.unit.forward(*call.tensors, call.pattern, call.scale, dropout).to(q.dtype)
+    with call.precision():
+        out = call.unit.forward(*call.tensors, call.pattern, call.scale, dropout)
+    return out.to(q.dtype)
 
 
 def reference(
@@ -119,9 +122,11 @@ def reference(
         As `attend`.
     """
     call = _call(q, k, v, unit, (mask, causal, bias), scale)
-    if 0 in (call.pattern.n, call.pattern.m):
+    if call.empty:
         return _nothing(*call.tensors).to(q.dtype)
-    return call.unit.reference(*call.tensors, call.pattern, call.scale).to(q.dtype)
+    with call.precision():
+        out = call.unit.reference(*call.tensors, call.pattern, call.scale)
+    return out.to(q.dtype)
 
 
 def weights(
@@ -156,7 +161,10 @@ def weights(
         As `attend`.
     """
     call = _call(q, k, k, unit, (mask, causal, bias), scale)
-    found = call.unit.reference_weights(call.tensors[0], call.tensors[1], call.pattern, call.scale)
+    if call.empty:
+        return q.new_zeros((*q.shape[:3], call.pattern.m))
+    with call.precision():
+        found = call.unit.reference_weights(*call.tensors[:2], call.pattern, call.scale)
     return found.to(q.dtype)
 
 
@@ -199,7 +207,8 @@ def step(
         raise InputError(
             f"A step takes as many queries as keys; got {call.pattern.n} and {call.pattern.m}."
         )
-    out, state = call.unit.step(*call.tensors, state, call.scale)
+    with call.precision():
+        out, state = call.unit.step(*call.tensors, state, call.scale)
     return out.to(q.dtype), state
 
 
@@ -209,6 +218,18 @@ class _Call:
     tensors: tuple[Tensor, Any, Any]
     pattern: Pattern
     scale: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no queries or no keys: units never see that."""
+        return 0 in (self.pattern.n, self.pattern.m)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Return a context that keeps autocast from narrowing what was widened."""
+        device = self.pattern.device.type
+        if self.unit.fused and device == "cuda":
+            return nullcontext()
+        return torch.autocast(device, enabled=False)
 
 
 def _call(
@@ -225,8 +246,10 @@ def _call(
     pattern = pattern_of(q, k, *where)
     factor = scale_of(chosen, scale, q.shape[-1])
     tensors = (_wide(chosen, q), _each(chosen, k), _each(chosen, v))
-    chosen.check(tensors[0], tensors[1], pattern)
-    return _Call(chosen, tensors, pattern, factor)
+    call = _Call(chosen, tensors, pattern, factor)
+    if not call.empty:
+        chosen.check(tensors[0], tensors[1], pattern)
+    return call
 
 
 def _nothing(q: Tensor, k: Many, v: Many) -> Tensor:
