@@ -72,9 +72,7 @@ class Largest(TorchDispatchMode):
         self.entries = 0
         self.shape: tuple[int, ...] = ()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for tensor in _tensors(out):
             entries = tensor.untyped_storage().nbytes() // tensor.element_size()

@@ -20,9 +20,10 @@ WHERE = [
 
 
 def calls_of(case: UnitCase) -> list[Call]:
-    """The first three calls that a unit takes."""
+    """The first three calls that a unit takes; the first one for settings that are variants."""
     calls = [Call((1, 2, 9, 9, 5, 3), **where) for where in WHERE]
-    return [call for call in calls if not case.refusal(call)][:3]
+    most = 3 if case.unit in UNITS.values() else 1
+    return [call for call in calls if not case.refusal(call)][:most]
 
 
 MODULES = [case for case in CASES if case.unit in UNITS.values() or "learned" in case.name]

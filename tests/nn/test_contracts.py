@@ -19,7 +19,18 @@ from softunit.nn.attention import (
     step,
     weights,
 )
-from tests.nn.cases import BIASES, CALLS, CASES, CAUSALS, MASKS, SHAPES, Call, UnitCase, calls_of
+from tests.nn.cases import (
+    BIASES,
+    CALLS,
+    CASES,
+    CAUSALS,
+    MASKS,
+    SHAPES,
+    Call,
+    UnitCase,
+    calls_of,
+    normal,
+)
 from tests.nn.checks import assert_close, with_gradients
 from tests.nn.checks import sizes as size_of
 
@@ -248,6 +259,83 @@ def test_keys_of_one_batch_and_head_serve_all(case, rng):
     assert_close(shared, own, 1e-12)
 
 
+@pytest.mark.parametrize("case", CASES, ids=words)
+def test_each_gradient_comes_alone_and_inputs_stay_as_they_are(case, rng):
+    for call in small_calls(case):
+        tensors, how = call.tensors(case, rng, torch.float64)
+        before = [x.clone() for x in tensors]
+        together = with_gradients(attend, tensors, how, unit=case.unit)
+        for i, name in enumerate("qkv"):
+            given = [x.detach().requires_grad_(j == i) for j, x in enumerate(tensors)]
+            out = attend(*given, unit=case.unit, **how)
+            mix = normal(np.random.default_rng(3), *out.shape)
+            (alone,) = torch.autograd.grad((out * mix).sum(), given[i])
+            assert (alone - together[f"grad {name}"]).abs().max() <= 1e-12
+        with torch.inference_mode():
+            assert_close(
+                {"out": attend(*tensors, unit=case.unit, **how)}, {"out": together["out"]}, 1e-12
+            )
+        assert all(torch.equal(a, b) for a, b in zip(tensors, before, strict=True))
+
+
+@pytest.mark.parametrize("case", CASES, ids=words)
+def test_one_tensor_may_be_query_key_and_value(case, rng):
+    x = normal(rng, 2, 2, 9, 4) * case.size
+    how = {"causal": bool(case.refusal(Call((2, 2, 9, 9, 4, 4))))}
+    grads = []
+    for function in (attend, reference):
+        x = x.detach().requires_grad_()
+        function(x, x, x, unit=case.unit, **how).square().sum().backward()
+        grads.append(x.grad)
+    assert (grads[0] - grads[1]).abs().max() <= 1e-10 * grads[1].abs().max().clamp(min=1.0)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.unit.pairs], ids=words)
+@pytest.mark.parametrize(
+    "where", [{}, {"mask": "keys", "causal": True}, {"bias": "keys", "causal": "bottom-right"}]
+)
+def test_two_keys_and_two_values(case, where, rng):
+    (q, k, v), how = Call((2, 2, 9, 11, 5, 3), **where).tensors(case, rng, torch.float64)
+    others = k.flip(-1), v.flip(-1)
+
+    def paired(function):
+        def mixed(q, k1, k2, v1, v2):
+            return function(q, (k1, k2), (v1, v2), unit=case.unit, **how)
+
+        given = [x.detach().requires_grad_() for x in (q, k, others[0], v, others[1])]
+        out = mixed(*given)
+        grads = torch.autograd.grad((out * out.detach().cos()).sum(), given)
+        return dict(enumerate((out.detach(), *grads)))
+
+    assert_close(paired(attend), paired(reference), 1e-10)
+
+
+@pytest.mark.parametrize("case", CASES, ids=words)
+@pytest.mark.parametrize("size", [25.0, -torch.inf])
+def test_biases_of_keys_may_be_far_apart(case, size, rng):
+    call = taken(case, (2, 2, 17, 17, 5, 3), bias="keys")
+    if call is None:
+        assert "bias" in case.refuses
+        return
+    tensors, how = call.tensors(case, rng, torch.float64)
+    far = how["bias"] * size if size > 0 else how["bias"].masked_fill(how["bias"] > 0.3, size)
+    how = how | {"bias": far}
+    found = with_gradients(attend, tensors, how, unit=case.unit)
+    assert_close(found, with_gradients(reference, tensors, how, unit=case.unit), 1e-10)
+
+
+@pytest.mark.parametrize("case", CASES, ids=words)
+def test_autocast_does_not_reach_inside(case, rng):
+    tensors, how = Call((2, 2, 17, 17, 5, 3)).tensors(case, rng, torch.float32)
+
+    def cast(q, k, v, **how):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return attend(q, k, v, **how)
+
+    found = with_gradients(cast, tensors, how, unit=case.unit)
+    assert_close(found, with_gradients(attend, tensors, how, unit=case.unit), 1e-6)
+
+
 @pytest.mark.parametrize("case", STEPPING, ids=words)
 @pytest.mark.parametrize("sizes", [[1] * 21, [5, 1, 8, 7]], ids=["ones", "chunks"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -268,7 +356,7 @@ def test_steps_are_the_causal_form(case, sizes, dtype, rng):
 @pytest.mark.parametrize("case", [case for case in CASES if case not in STEPPING], ids=words)
 def test_units_without_steps_say_so(case, rng):
     tensors, _ = Call((1, 1, 1, 1, 5, 4)).tensors(case, rng, torch.float64)
-    with pytest.raises(InputError, match="no recurrent form|cannot be causal"):
+    with pytest.raises(InputError, match=r"no recurrent form|cannot be causal"):
         step(*tensors, unit=case.unit)
 
 

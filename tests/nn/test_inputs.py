@@ -21,7 +21,11 @@ B, H, N, M, D, E = 2, 3, 4, 5, 6, 2
 
 
 def given(**changes):
-    tensors = {"q": torch.ones(B, H, N, D), "k": torch.ones(B, H, M, D), "v": torch.ones(B, H, M, E)}
+    tensors = {
+        "q": torch.ones(B, H, N, D),
+        "k": torch.ones(B, H, M, D),
+        "v": torch.ones(B, H, M, E),
+    }
     return tensors | changes
 
 
@@ -66,7 +70,10 @@ WHERE = {
     ),
     "causal word": ({"causal": "left"}, r"`causal` must be True, False, 'top-left'.* got 'left'"),
     "causal number": ({"causal": 1}, r"`causal` must be True, False, .* got 1"),
-    "bias is no tensor": ({"bias": 0.5}, r"`bias` must be a torch tensor or a RelativeBias; got fl"),
+    "bias is no tensor": (
+        {"bias": 0.5},
+        r"`bias` must be a torch tensor or a RelativeBias; got f",
+    ),
     "bias of bool": (
         {"bias": ones(N, M, dtype=torch.bool)},
         r"`bias` must be of a floating dtype; got torch.bool. A mask goes to `mask`",

@@ -132,7 +132,7 @@ def test_it_is_within_its_error_of_the_exact_form(rng):
 
 @pytest.mark.parametrize("unit", [PolynomialTensor(), PolynomialTensor(degree=3)], ids=["4", "3"])
 def test_steps_are_the_causal_form(rng, unit):
-    _, k1, k2, v1, v2 = tensors = pairs(rng, 11, 11, 3)
+    tensors = pairs(rng, 11, 11, 3)
     whole = call(attend, tensors, unit=unit, causal=True)
     state, parts = None, []
     for start, stop in ((0, 1), (1, 2), (2, 7), (7, 11)):
@@ -198,7 +198,7 @@ def test_entries_beyond_the_bound_are_refused_with_the_cost_of_the_exact_form(rn
     tensors[2][1, 0, 7, 3] = -1.5
     with pytest.raises(
         InputError,
-        match=r"within bound = 1; the second of k has -1\.5 at \(1, 0, 7, 3\).* n m\^2 = 500 scores",
+        match=r"bound = 1; the second of k has -1\.5 at \(1, 0, 7, 3\).* n m\^2 = 500 scores",
     ):
         call(attend, tensors, unit=UNIT)
     assert bool(compiled()(*tensors).isnan().all()), "a compiled graph says it with nan"

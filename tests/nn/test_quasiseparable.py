@@ -109,15 +109,15 @@ def test_bad_settings_are_refused(rng):
     for bad in (0.1, (-1.0, 0.5), math.nan, -math.inf, ()):
         with pytest.raises(InputError, match="`log_decay` must be finite and at most zero"):
             Quasiseparable(bad)
-    with pytest.raises(InputError, match="`log_decay_back` as a tensor.*int64"):
+    with pytest.raises(InputError, match=r"`log_decay_back` as a tensor.*int64"):
         Quasiseparable(log_decay_back=torch.tensor([-1]))
     with pytest.raises(InputError, match="`chunk` must be at least two"):
         Quasiseparable(chunk=1)
     with pytest.raises(InputError, match="2 log decays for 3 heads"):
         attend(q, k, v, unit=Quasiseparable((-1.0, -2.0)))
-    with pytest.raises(InputError, match="largest is 0.25"):
+    with pytest.raises(InputError, match=r"largest is 0.25"):
         attend(q, k, v, unit=Quasiseparable(torch.tensor([0.25])))
     with pytest.raises(InputError, match="must be finite; got"):
         attend(q, k, v, unit=Quasiseparable(torch.tensor([-torch.inf])))
-    with pytest.raises(InputError, match="needs as many queries as keys.*8 queries and 5 keys"):
+    with pytest.raises(InputError, match=r"needs as many queries as keys.*8 queries and 5 keys"):
         attend(q, k[:, :, :5], v[:, :, :5], unit="quasiseparable")

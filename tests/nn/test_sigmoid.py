@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from softunit.errors import InputError
-from softunit.nn.attention import Sigmoid, attend, weights
+from softunit.nn.attention import Sigmoid, attend, reference, sigmoid, weights
 
 
 def tokens(rng, *shape, dtype=torch.float64):
@@ -74,3 +74,33 @@ def test_bfloat16_is_summed_in_single_precision(rng):
 def test_a_bias_that_is_no_number_is_refused(bias):
     with pytest.raises(InputError, match=f"`bias` must be a finite number.* got {bias}"):
         Sigmoid(bias=bias)
+
+
+@pytest.mark.parametrize("mask", ["none", "keys", "heads"])
+@pytest.mark.parametrize("causal", [False, True, "bottom-right"])
+@pytest.mark.parametrize(("n", "m"), [(300, 700), (257, 257), (700, 100)])
+def test_tiles_without_a_gradient_are_the_definition(rng, n, m, causal, mask):
+    q, k, v = tokens(rng, 2, 2, n, 5), tokens(rng, 2, 2, m, 5), tokens(rng, 2, 2, m, 3)
+    shape = {"keys": (2, 1, 1, m), "heads": (1, 2, 1, m)}.get(mask)
+    seen = None if shape is None else torch.from_numpy(rng.random(shape) < 0.6)
+    for unit in (Sigmoid(), Sigmoid(bias=-1.0)):
+        with torch.no_grad():
+            found = attend(q, k, v, unit=unit, mask=seen, causal=causal)
+        wanted = reference(q, k, v, unit=unit, mask=seen, causal=causal)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_tiles_are_what_runs_without_a_gradient(rng, monkeypatch):
+    calls = []
+    mix = sigmoid._mix_in_tiles
+    monkeypatch.setattr(sigmoid, "_mix_in_tiles", lambda *given: calls.append(0) or mix(*given))
+    q = tokens(rng, 1, 1, 256, 4)
+    attend(q, q, q, unit="sigmoid")
+    assert not calls
+    with torch.no_grad():
+        attend(q, q, q, unit="sigmoid")
+        assert len(calls) == 1
+        attend(q, q, q, unit="sigmoid", dropout=0.5)
+        attend(q, q, q, unit="sigmoid", bias=torch.zeros(256, 256, dtype=torch.float64))
+        attend(q[:, :, :9], q, q, unit="sigmoid")
+    assert len(calls) == 1

@@ -42,7 +42,7 @@ def agree(rng, unit, tensors, dtype, **where):
         found.append((out, *torch.autograd.grad((out * weight).sum(), leaves)))
     for one, other in zip(*found, strict=True):
         assert bool(torch.isfinite(one).all())
-        tolerance = TOLERANCE[dtype] * max(1.0, float(other.abs().max()))
+        tolerance = TOLERANCE[dtype] * max(1.0, float(other.detach().abs().max()))
         torch.testing.assert_close(one, other, rtol=0.0, atol=tolerance)
 
 

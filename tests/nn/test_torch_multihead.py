@@ -102,8 +102,7 @@ def outputs(module, given, **how):
     total.backward()
     found = {"out": out, "weights": weights}
     found |= {
-        f"grad {name}": x.grad
-        for name, x in zip(("query", "key", "value"), given, strict=True)
+        f"grad {name}": x.grad for name, x in zip(("query", "key", "value"), given, strict=True)
     }
     return found | {f"grad {name}": p.grad for name, p in module.named_parameters()}
 

@@ -9,6 +9,7 @@ from softunit.claims.block_coordinate import CLAIM as BLOCK_COORDINATE
 from softunit.claims.debiased_descent import CLAIM as DEBIASED_DESCENT
 from softunit.claims.frozen_features import CLAIM as FROZEN_FEATURES
 from softunit.claims.gradient_normalized_smoothness import CLAIM as GRADIENT_SMOOTHNESS
+from softunit.claims.hydra import CLAIM as HYDRA
 from softunit.claims.hyperbolic import CLAIM as HYPERBOLIC
 from softunit.claims.in_context import CLAIM as IN_CONTEXT
 from softunit.claims.key_navigation import CLAIM as KEY_NAVIGATION
@@ -16,10 +17,15 @@ from softunit.claims.leverage_scores import CLAIM as LEVERAGE_SCORES
 from softunit.claims.linear_evaluation import CLAIM as LINEAR_EVALUATION
 from softunit.claims.linf_regression import CLAIM as LINF_REGRESSION
 from softunit.claims.max_margin_attention import CLAIM as MAX_MARGIN_ATTENTION
+from softunit.claims.minimal_transformer import CLAIM as MINIMAL_TRANSFORMER
 from softunit.claims.outcome import Outcome, measure, measure_all
 from softunit.claims.presto import CLAIM as PRESTO
 from softunit.claims.registry import chosen, in_order
+from softunit.claims.soft_attention import CLAIM as SOFT_ATTENTION
+from softunit.claims.sigmoid_attention import CLAIM as SIGMOID_ATTENTION
 from softunit.claims.softmax_regression import CLAIM as SOFTMAX_REGRESSION
+from softunit.claims.tensor_attention import CLAIM as TENSOR_ATTENTION
+from softunit.claims.softplus_attention import CLAIM as SOFTPLUS_ATTENTION
 from softunit.claims.two_layer import CLAIM as TWO_LAYER
 from softunit.claims.zeroth_order import CLAIM as ZEROTH_ORDER
 
@@ -29,6 +35,7 @@ CLAIMS: tuple[Claim, ...] = in_order(
     DEBIASED_DESCENT,
     FROZEN_FEATURES,
     GRADIENT_SMOOTHNESS,
+    HYDRA,
     HYPERBOLIC,
     IN_CONTEXT,
     KEY_NAVIGATION,
@@ -36,8 +43,13 @@ CLAIMS: tuple[Claim, ...] = in_order(
     LINEAR_EVALUATION,
     LINF_REGRESSION,
     MAX_MARGIN_ATTENTION,
+    MINIMAL_TRANSFORMER,
     PRESTO,
+    SIGMOID_ATTENTION,
     SOFTMAX_REGRESSION,
+    SOFTPLUS_ATTENTION,
+    SOFT_ATTENTION,
+    TENSOR_ATTENTION,
     TWO_LAYER,
     ZEROTH_ORDER,
 )

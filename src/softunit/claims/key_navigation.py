@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from softunit._typing import Matrix, Vector
 from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Series
+
+if TYPE_CHECKING:
+    from softunit.nn.studies.navigation import Vocabulary
 
 SEEDS = 10
 BUDGET, ROUNDS = 100, 5
@@ -27,36 +31,29 @@ def measure(effort: Effort) -> Evidence:
     seeds = effort.count(SEEDS, 4)
     effort.tick(f"{seeds} vocabularies")
     words = [drawn(effort.rng(0, seed)) for seed in range(seeds)]
-    plain = np.array([_found(one.correct, one.ranked(BUDGET)) for one in words])
+    plain = np.array([_found(one) for one in words])
     found = {
-        strength: np.array(
-            [
-                _found(one.correct, one.ranked(BUDGET, rounds=ROUNDS, strength=strength))
-                for one in words
-            ]
-        )
+        strength: np.array([_found(one, ROUNDS, strength) for one in words])
         for strength in STRENGTHS
     }
     straight = [drawn(effort.rng(0, seed), lean=0.0) for seed in range(seeds)]
     notes = (
-        *_notes(plain, found, [one.correct.sum() for one in words]),
+        *_notes(plain, found, [int(one.correct.sum()) for one in words]),
         _control(
-            [_found(one.correct, one.ranked(BUDGET))[-1] for one in straight],
-            [
-                _found(one.correct, one.ranked(BUDGET, rounds=ROUNDS, strength=STRENGTH))[-1]
-                for one in straight
-            ],
+            [_found(one)[-1] for one in straight],
+            [_found(one, ROUNDS, STRENGTH)[-1] for one in straight],
         ),
     )
     company = [one.company(10, BUDGET) for one in words]
     return Evidence(_findings(company, plain, found[STRENGTH]), notes, _picture(plain, found))
 
 
-def _found(correct: Vector, places: Vector) -> Vector:
+def _found(words: Vocabulary, rounds: int = 1, strength: float = 0.0) -> Vector:
     """Return how many distinct correct keys are among the first 1, 2, ... candidates."""
+    places = words.ranked(BUDGET, rounds=rounds, strength=strength)
     fresh = np.zeros(len(places), dtype=bool)
     fresh[np.unique(places, return_index=True)[1]] = True
-    return np.cumsum(correct[places] & fresh)
+    return np.cumsum(words.correct[places] & fresh, dtype=float)
 
 
 def _findings(company: list[float], plain: Matrix, navigated: Matrix) -> tuple[Finding, ...]:

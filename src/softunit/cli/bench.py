@@ -140,8 +140,8 @@ def _refuse_options(context: typer.Context) -> None:
         if source is not None and source.name == "COMMANDLINE":
             command = context.invoked_subcommand
             raise InputError(
-                f"{parameter.opts[0]} goes behind the command, as softunit bench {command}"
-                f" {parameter.opts[0]}: before it stand the options of softunit bench alone."
+                f"{parameter.opts[0]} before the word {command} is an option of softunit bench"
+                f" alone; those of {command} stand behind it: softunit bench {command} --help."
             )
 
 

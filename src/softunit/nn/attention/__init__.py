@@ -2,8 +2,6 @@
 
 from softunit.nn.attention._relative import RelativeBias
 from softunit.nn.attention._semiseparable import (
-    quasiseparable,
-    quasiseparable_matrix,
     semiseparable,
     semiseparable_matrix,
     semiseparable_step,
@@ -18,7 +16,11 @@ from softunit.nn.attention.multihead import MultiheadAttention
 from softunit.nn.attention.nalaformer import NaLaFormer
 from softunit.nn.attention.navigation import explore, navigate
 from softunit.nn.attention.polynomial_tensor import PolynomialTensor
-from softunit.nn.attention.quasiseparable import Quasiseparable
+from softunit.nn.attention.quasiseparable import (
+    Quasiseparable,
+    quasiseparable,
+    quasiseparable_matrix,
+)
 from softunit.nn.attention.registry import UNITS
 from softunit.nn.attention.sigmoid import Sigmoid
 from softunit.nn.attention.soft import Soft

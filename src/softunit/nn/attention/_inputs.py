@@ -82,19 +82,20 @@ def _fitting(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 def pattern_of(
     q: Tensor, k: Many, mask: Tensor | None, causal: Causal, bias: Tensor | RelativeBias | None
 ) -> Pattern:
-    """Return the pattern of a call, refusing masks and biases that do not fit."""
+    """Return the pattern of a call, with biases in the dtype of q, refusing what does not fit."""
     key = k[0] if isinstance(k, tuple) else k
     shape = (*q.shape[:2], q.shape[-2], key.shape[-2])
     n, m = shape[-2:]
     relative = added = None
     masks = [] if mask is None else [_checked_mask(mask, shape, q.device)]
     if isinstance(bias, RelativeBias):
-        relative = _checked_relative(bias, shape, q.device)
+        _check_relative(bias, shape, q.device)
+        relative = RelativeBias(bias.values.to(q.dtype))
     elif bias is not None:
         added = _checked_bias(bias, shape, q.device)
         # A bias of minus infinity hides a key, as a mask does, and has no derivative.
         masks.append(~added.isneginf())
-        added = added.masked_fill(~masks[-1], 0.0)
+        added = added.masked_fill(~masks[-1], 0.0).to(q.dtype)
     keys = _both([mask for mask in masks if mask.shape[-2] == 1])
     entries = _both([mask for mask in masks if mask.shape[-2] > 1])
     return Pattern(n, m, q.device, keys, entries, _offset(causal, n, m), added, relative)
@@ -145,9 +146,7 @@ def _checked_bias(bias: Tensor, shape: tuple[int, ...], device: torch.device) ->
     return _rows_and_keys("bias", bias, shape)
 
 
-def _checked_relative(
-    bias: RelativeBias, shape: tuple[int, ...], device: torch.device
-) -> RelativeBias:
+def _check_relative(bias: RelativeBias, shape: tuple[int, ...], device: torch.device) -> None:
     _check_device("bias", bias.values, device)
     _check_leading("bias", bias.values.shape[:-1], shape)
     bias.rows(0, 0, *shape[-2:])
@@ -156,7 +155,6 @@ def _checked_relative(
             "A relative bias must be finite; got"
             f" {bias.values[~bias.values.isfinite()][0].item()}. Hide keys by `mask`."
         )
-    return bias
 
 
 def _check_device(name: str, given: Tensor, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Semiseparable and quasiseparable maps: linear recurrences over a sequence, as matrices.
+"""Semiseparable maps: linear recurrences over a sequence, as lower triangular matrices.
 
 Source: 2.18 (arXiv 2407.09941), with the chunks of Mamba-2 (arXiv 2405.21060).
 """
@@ -10,9 +10,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from softunit.errors import InputError
-
-Direction = tuple[Tensor, Tensor, Tensor]
-"""What a direction of a quasiseparable map has of its own: c, b and the logarithms of decays."""
 
 CHUNK = 64
 SPAN = 1 << 16  # tokens of all batch and heads that are worked on at once: what caches hold
@@ -114,83 +111,6 @@ def semiseparable_matrix(c: Tensor, b: Tensor, log_decay: Tensor) -> Tensor:
     return (c @ b.mT) * _decays(log_decay)
 
 
-def quasiseparable(
-    c: Tensor,
-    b: Tensor,
-    log_decay: Tensor,
-    x: Tensor,
-    *,
-    back: Direction,
-    x_back: Tensor | None = None,
-    diagonal: Tensor | None = None,
-    chunk: int = CHUNK,
-) -> Tensor:
-    """Return shift(SS x) + flip(shift(SS' flip x)) + D x, of shape (..., n, e), in linear time.
-
-    ``shift`` moves a sequence one token on and starts it with zeros; ``flip`` turns it around.
-    Below the diagonal entry (i, j) is that of SS at (i - 1, j), above it that of SS', which runs
-    from the last token to the first; on the diagonal is D alone.
-
-    Parameters
-    ----------
-    c, b, log_decay, x : Tensor
-        As in `semiseparable`.
-    back : tuple of Tensor
-        c, b and log_decay of the other direction, in the order of the tokens.
-    x_back : Tensor of shape (..., n, e), optional
-        What the other direction takes in place of x; None for x itself.
-    diagonal : Tensor of shape (..., n), optional
-        D; None for zeros.
-    chunk : int, default 64
-        As in `semiseparable`.
-
-    Returns
-    -------
-    Tensor of shape (..., n, e)
-        Of the dtype of x.
-
-    Raises
-    ------
-    InputError
-        As `semiseparable`, for either direction.
-    """
-    onward = _shifted(semiseparable(c, b, log_decay, x, chunk=chunk))
-    other = x if x_back is None else x_back
-    behind = semiseparable(*_flipped(back), other.flip(-2), chunk=chunk)
-    y = onward + _shifted(behind).flip(-2)
-    return y if diagonal is None else y + diagonal[..., None] * x
-
-
-def quasiseparable_matrix(
-    c: Tensor,
-    b: Tensor,
-    log_decay: Tensor,
-    *,
-    back: Direction,
-    diagonal: Tensor | None = None,
-) -> Tensor:
-    """Return the matrix of `quasiseparable` by its definition, of shape (..., n, n).
-
-    Parameters
-    ----------
-    c, b, log_decay : Tensor
-        As in `semiseparable`.
-    back : tuple of Tensor
-        As in `quasiseparable`.
-    diagonal : Tensor of shape (..., n), optional
-        As in `quasiseparable`.
-
-    Returns
-    -------
-    Tensor of shape (..., n, n)
-        Blocks strictly below or strictly above the diagonal have rank at most s.
-    """
-    below = _shifted(semiseparable_matrix(c, b, log_decay))
-    above = _shifted(semiseparable_matrix(*_flipped(back))).flip(-2, -1)
-    mixer = below + above
-    return mixer if diagonal is None else mixer + torch.diag_embed(diagonal)
-
-
 def check_map(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) -> None:
     """Refuse with a sentence what is not a semiseparable map of x."""
     n = x.shape[-2]
@@ -258,7 +178,7 @@ def _scan(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) -> tup
     # 3. The states between chunks.
     one = c.new_ones(added.shape[-3], 1)
     states, last = _scan(one, one, log_decay.sum(-1), added.flatten(-2), chunk)
-    before = _shifted(states).unflatten(-1, added.shape[-2:])
+    before = shifted(states).unflatten(-1, added.shape[-2:])
     # 4. What is read of the state before the chunk.
     read = (c * log_decay.cumsum(-1).exp()[..., None]) @ before
     y = (inside + read).flatten(-3, -2)[..., :n, :]
@@ -278,11 +198,6 @@ def _decays(log_decay: Tensor) -> Tensor:
     return segments.masked_fill(~lower, float("-inf")).exp()
 
 
-def _shifted(x: Tensor) -> Tensor:
+def shifted(x: Tensor) -> Tensor:
     """Return x one row on, with a row of zeros first."""
     return pad(x[..., :-1, :], (0, 0, 1, 0))
-
-
-def _flipped(direction: Direction) -> Direction:
-    c, b, log_decay = direction
-    return c.flip(-2), b.flip(-2), log_decay.flip(-1)

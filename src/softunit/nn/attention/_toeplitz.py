@@ -76,7 +76,8 @@ def _unflat(x: Tensor, like: Tensor) -> Tensor:
 def _pieces(r: int, e: int, length: int) -> list[tuple[slice, slice]]:
     """Return groups of features and value columns whose products are transformed at a time."""
     many = max(1, ENTRIES // length)
-    columns = min(e, many)
+    # Of equal size, for a single column is transformed at a third of the speed.
+    columns = -(-e // -(-e // many))
     features = max(1, many // columns)
     return [
         (slice(i, i + features), slice(j, j + columns))
@@ -108,7 +109,7 @@ def toeplitz_sums(a: Tensor, b: Tensor, c: Tensor, t: Tensor) -> Tensor:
         for f, g in pieces:
             moved = _column(keys[at, f], values[at, g], length).mul_(spectrum)
             mixed = torch.fft.irfft(moved, length)[..., :n]
-            out[at, g] += torch.einsum("fn,fgn->gn", rows[at, f], mixed)
+            out[at, g] += mixed.mul_(rows[at, f].unsqueeze(1)).sum(0)
     return _unflat(out, a)
 
 
@@ -142,12 +143,12 @@ def toeplitz_gradients(
         for f, g in pieces:
             x = _column(keys[at, f], values[at, g], length)
             y = _column(rows[at, f], back[at, g], length)
-            turned[at] += torch.einsum("fgl,fgl->l", x.conj(), y)
+            turned[at] += (x.conj() * y).sum((0, 1))
             there = torch.fft.irfft(x.mul_(spectrum), length)[..., :n]
-            found[0][at, f] += torch.einsum("gn,fgn->fn", back[at, g], there)
+            found[0][at, f] += there.mul_(back[at, g]).sum(1)
             here = torch.fft.irfft(y.mul_(spectrum.conj()), length)[..., :m]
-            found[1][at, f] += torch.einsum("gm,fgm->fm", values[at, g], here)
-            found[2][at, g] += torch.einsum("fm,fgm->gm", keys[at, f], here)
+            found[1][at, f] += (here * values[at, g]).sum(1)
+            found[2][at, g] += here.mul_(keys[at, f].unsqueeze(1)).sum(0)
     of_t = _uncirculant(turned, n, m, length).unflatten(0, a.shape[:2]).sum_to_size(t.shape)
     first, second, third = (_unflat(x, a) for x in found)
     return first, second, third, of_t.contiguous()

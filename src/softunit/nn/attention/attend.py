@@ -243,12 +243,11 @@ def _call(
     """Return what a unit works on, after all checks."""
     chosen = unit_of(unit)
     q, k, v = check_tensors(chosen, q, k, v)
-    pattern = pattern_of(q, k, *where)
     factor = scale_of(chosen, scale, q.shape[-1])
     tensors = (_wide(chosen, q), _each(chosen, k), _each(chosen, v))
-    call = _Call(chosen, tensors, pattern, factor)
+    call = _Call(chosen, tensors, pattern_of(tensors[0], k, *where), factor)
     if not call.empty:
-        chosen.check(tensors[0], tensors[1], pattern)
+        chosen.check(*call.tensors[:2], call.pattern)
     return call
 
 

@@ -1,6 +1,6 @@
 """Attention with fewer matrices: query and key collapsed into one, or symmetric; values bare.
 
-Source: 2.22, transformers without what they can do without.
+Source: 2.22 (arXiv 2410.13732).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from softunit.errors import InputError
 from softunit.nn.attention._inputs import Causal
+from softunit.nn.attention._learned import hold_parameters
 from softunit.nn.attention._unit import AttentionUnit
 from softunit.nn.attention.attend import Bias, attend
 from softunit.nn.attention.registry import unit_of
@@ -48,7 +49,8 @@ class CollapsedAttention(nn.Module):
     rank : int, optional
         Columns of L, at most `dim`; None: `dim`. Only for "symmetric".
     unit : str or AttentionUnit, default "softmax"
-        Turns scores into weights, as in `attend`.
+        Turns scores into weights, as in `attend`; settings that are a ``torch.nn.Parameter`` become
+        parameters of the module.
     scale : float, optional
         Of the scores; None: 1 / sqrt(dim / heads), whatever form they have.
     device : torch.device, optional
@@ -95,6 +97,7 @@ class CollapsedAttention(nn.Module):
         self.dim, self.heads, self.rank = dim, heads, dim if rank is None else rank
         self.query_key, self.value_output = query_key, value_output
         self.scale = math.sqrt(heads / dim) if scale is None else scale
+        hold_parameters(self, self.unit)
         self._make(device, dtype)
 
     def _make(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:

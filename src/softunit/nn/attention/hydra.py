@@ -15,12 +15,11 @@ from torch.nn.functional import pad, silu, softplus
 from softunit.errors import InputError
 from softunit.nn.attention._semiseparable import (
     CHUNK,
-    quasiseparable,
-    quasiseparable_matrix,
     semiseparable,
     semiseparable_matrix,
     semiseparable_step,
 )
+from softunit.nn.attention.quasiseparable import quasiseparable, quasiseparable_matrix
 
 SHORTEST, LONGEST = 0.001, 0.1  # time steps of the heads at the start
 EPS = 1e-5

@@ -202,7 +202,8 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         return q, k, v
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        split: Tensor = x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        return split
 
     def _with_own_keys(
         self, k: Tensor, v: Tensor, seen: Seen, shape: tuple[int, int, int, int]

@@ -156,6 +156,7 @@ class PolynomialTensor(AttentionUnit):
             weights = weights + term
         added, seen = pair_pattern(pattern)
         if added is not None:
+            added = added.to(weights.dtype)
             shown = added if seen is None else added.masked_fill(~seen, -1e30)
             weights = weights * torch.exp(shown - shown.amax((-2, -1), keepdim=True))
         if seen is not None:

@@ -1,4 +1,4 @@
-"""The quasiseparable unit: scores that fade with distance, one rate for each direction."""
+"""Quasiseparable maps, two recurrences and a diagonal; and the unit whose scores fade so."""
 
 from __future__ import annotations
 
@@ -18,11 +18,97 @@ from softunit.nn.attention._semiseparable import (
     CHUNK,
     check_decays,
     semiseparable,
+    semiseparable_matrix,
     semiseparable_step,
+    shifted,
 )
 from softunit.nn.attention._unit import AttentionUnit
 
 Rates = float | tuple[float, ...] | Tensor
+Direction = tuple[Tensor, Tensor, Tensor]
+"""What a direction has of its own: c, b and the logarithms of decays."""
+
+
+def quasiseparable(
+    c: Tensor,
+    b: Tensor,
+    log_decay: Tensor,
+    x: Tensor,
+    *,
+    back: Direction,
+    x_back: Tensor | None = None,
+    diagonal: Tensor | None = None,
+    chunk: int = CHUNK,
+) -> Tensor:
+    """Return shift(SS x) + flip(shift(SS' flip x)) + D x, of shape (..., n, e), in linear time.
+
+    ``shift`` moves a sequence one token on and starts it with zeros; ``flip`` turns it around.
+    Below the diagonal entry (i, j) is that of SS at (i - 1, j), above it that of SS', which runs
+    from the last token to the first; on the diagonal is D alone.
+
+    Parameters
+    ----------
+    c, b, log_decay, x : Tensor
+        As in `semiseparable`.
+    back : tuple of Tensor
+        c, b and log_decay of the other direction, in the order of the tokens.
+    x_back : Tensor of shape (..., n, e), optional
+        What the other direction takes in place of x; None for x itself.
+    diagonal : Tensor of shape (..., n), optional
+        D; None for zeros.
+    chunk : int, default 64
+        As in `semiseparable`.
+
+    Returns
+    -------
+    Tensor of shape (..., n, e)
+        Of the dtype of x.
+
+    Raises
+    ------
+    InputError
+        As `semiseparable`, for either direction.
+    """
+    onward = shifted(semiseparable(c, b, log_decay, x, chunk=chunk))
+    other = x if x_back is None else x_back
+    behind = semiseparable(*_flipped(back), other.flip(-2), chunk=chunk)
+    y = onward + shifted(behind).flip(-2)
+    return y if diagonal is None else y + diagonal[..., None] * x
+
+
+def quasiseparable_matrix(
+    c: Tensor,
+    b: Tensor,
+    log_decay: Tensor,
+    *,
+    back: Direction,
+    diagonal: Tensor | None = None,
+) -> Tensor:
+    """Return the matrix of `quasiseparable` by its definition, of shape (..., n, n).
+
+    Parameters
+    ----------
+    c, b, log_decay : Tensor
+        As in `semiseparable`.
+    back : tuple of Tensor
+        As in `quasiseparable`.
+    diagonal : Tensor of shape (..., n), optional
+        As in `quasiseparable`.
+
+    Returns
+    -------
+    Tensor of shape (..., n, n)
+        Blocks strictly below or strictly above the diagonal have rank at most s.
+    """
+    below = shifted(semiseparable_matrix(c, b, log_decay))
+    above = shifted(semiseparable_matrix(*_flipped(back))).flip(-2, -1)
+    mixer = below + above
+    return mixer if diagonal is None else mixer + torch.diag_embed(diagonal)
+
+
+def _flipped(direction: Direction) -> Direction:
+    c, b, log_decay = direction
+    return c.flip(-2), b.flip(-2), log_decay.flip(-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,7 +88,6 @@ class Soft(AttentionUnit):
     """
 
     name: ClassVar[str] = "soft"
-    sums_to_one: ClassVar[bool] = False
 
     landmarks: int | Literal["auto"] | None = "auto"
     normalisation: Literal["symmetric", "rows", "none"] = "symmetric"
@@ -105,6 +104,11 @@ class Soft(AttentionUnit):
     def linear(self) -> bool:  # type: ignore[override]
         """Whether time grows like n: with landmarks."""
         return self.landmarks is not None
+
+    @property
+    def sums_to_one(self) -> bool:  # type: ignore[override]
+        """Whether weights sum to one: those of the exact kernel divided by its rows."""
+        return self.landmarks is None and self.normalisation == "rows"
 
     def check(self, q: Tensor, k: Tensor, pattern: Pattern) -> None:
         """Refuse more landmarks than keys, and patterns that the form cannot keep."""

@@ -72,7 +72,7 @@ class TensorAttention(AttentionUnit):
         scores = pair_scores(q, k, scale)
         added, seen = pair_pattern(pattern)
         if added is not None:
-            scores = scores + added
+            scores = scores + added.to(scores.dtype)
         if seen is None:
             return torch.softmax(scores.flatten(-2), -1).view_as(scores)
         shown = scores.masked_fill(~seen, UNSEEN).flatten(-2)

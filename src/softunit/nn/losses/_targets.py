@@ -47,9 +47,7 @@ def check_targets(
     return "classes"
 
 
-def _check_classes(
-    shape: tuple[int, ...], classes: int, target: Tensor, ignore_index: int
-) -> None:
+def _check_classes(shape: tuple[int, ...], classes: int, target: Tensor, ignore_index: int) -> None:
     wanted = () if len(shape) == 1 else (shape[0], *shape[2:])
     if tuple(target.shape) != wanted:
         raise InputError(

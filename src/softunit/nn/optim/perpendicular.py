@@ -168,18 +168,20 @@ def _project(parameters: list[Tensor]) -> None:
 
 
 def _project_together(weights: list[Tensor], gradients: list[Tensor]) -> None:
-    """Project tensors of one device and dtype, with few kernels: g <- g - (a . g) a, a = w / |w|.
+    """Project tensors of one device and dtype, with few kernels: g <- g - (<a, g> / <a, a>) a.
 
-    Lengths are divided out before the products, so that small and large weights neither vanish
-    nor overflow when squared; sums of half precision are made in float32.
+    a is theta over its largest entry, so that small and large weights neither vanish nor overflow
+    when squared; sums of half precision are made in float32.
     """
     narrow = weights[0].dtype in (torch.float16, torch.bfloat16)
+    wide = [g.float() for g in gradients] if narrow else gradients
     if narrow:
         weights = [w.float() for w in weights]
-    norms = torch._foreach_norm(weights)
-    inverses = [torch.where(norm > 0, 1 / norm, 0.0) for norm in norms]
-    directions = torch._foreach_mul(weights, inverses)
-    wide = [g.float() for g in gradients] if narrow else gradients
-    along = [torch.sum(a * g) for a, g in zip(directions, wide, strict=True)]
-    parts = torch._foreach_mul(directions, along)
+    largest = [torch.where(size > 0, size, 1.0) for size in torch._foreach_norm(weights, torch.inf)]
+    scaled = torch._foreach_div(weights, largest)
+    along = []
+    for a, g in zip(scaled, wide, strict=True):
+        square = torch.sum(a * a)
+        along.append(torch.sum(a * g) / torch.where(square > 0, square, 1.0))
+    parts = torch._foreach_mul(scaled, along)
     torch._foreach_sub_(gradients, [p.to(g.dtype) for p, g in zip(parts, gradients, strict=True)])

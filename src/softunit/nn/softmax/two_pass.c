@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 64, CHUNK = 4096 };
+enum { LANES = 32, CHUNK = 4096 };
 
 static const float LIMIT = 0x1p127f;          /* larger scores count as this one */
 static const float NOTHING = -3e38f;          /* below the exponent of every score */

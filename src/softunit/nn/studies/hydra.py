@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,14 +17,16 @@ from softunit.nn.attention.hydra import Parts
 from softunit.nn.studies.models import Training, score, train
 from softunit.nn.studies.sequences import IGNORED, Batch
 
-Kind = Literal["hydra", "forward", "sum"]
+Kind = Literal["hydra", "sum", "forward"]
+KINDS: tuple[Kind, ...] = ("hydra", "sum", "forward")
+HEADS = 4
 
 
 class SumOfTwo(Hydra):
     """Two recurrences that both have the diagonal, added: Hydra without its shifts."""
 
     def mix(self, parts: Parts) -> Tensor:
-        """Return SS x + flip(SS' flip x) + D x."""
+        """Return SS x + flip(SS' flip x) + D x, of shape (batch, heads, n, width)."""
         onward, back = parts.directions
         y = semiseparable(*onward[:3], parts.values * onward.dt[..., None], chunk=self.chunk)
         turned = (back.c.flip(-2), back.b.flip(-2), back.log_decay.flip(-1))
@@ -33,10 +37,23 @@ class SumOfTwo(Hydra):
 
 @dataclass(frozen=True)
 class HiddenTokens:
-    """A walk on a graph with some of its tokens hidden: each is asked for.
+    """Walks on a graph with some of their tokens hidden: each of those is asked for.
 
-    Every state has `branches` successors, drawn once from `rule`; a hidden token follows from the tokens on both
-    sides far better than from those before it alone.
+    A hidden token is one of the successors of the token before it and one of the predecessors of
+    the token after it; who sees one side alone must guess among more.
+
+    Attributes
+    ----------
+    states : int, default 16
+        Nodes of the graph; one more token says that a token is hidden.
+    branches : int, default 4
+        Successors of a node, all as likely.
+    length : int, default 48
+        Tokens of a sequence.
+    hidden : float, default 0.15
+        Share of the tokens that are hidden.
+    rule : int, default 0
+        Seed of the graph.
     """
 
     states: int = 16
@@ -47,62 +64,65 @@ class HiddenTokens:
 
     @property
     def vocabulary(self) -> int:
+        """The states, and the sign for a hidden one."""
         return self.states + 1
 
-    def draw(self, rows: int, generator: torch.Generator, *, held_out: bool = False) -> Batch:
+    def successors(self) -> Tensor:
+        """Return the graph: int64, of shape (states, branches)."""
         rule = torch.Generator().manual_seed(self.rule)
-        nexts = torch.stack([torch.randperm(self.states, generator=rule)[: self.branches] for _ in range(self.states)])
-        walk = torch.randint(self.states, (rows, 1), generator=generator)
-        for _ in range(self.length - 1):
-            turn = torch.randint(self.branches, (rows,), generator=generator)
-            walk = torch.cat([walk, nexts[walk[:, -1], turn][:, None]], 1)
+        order = torch.rand(self.states, self.states, generator=rule).argsort(1)
+        return order[:, : self.branches]
+
+    def draw(self, rows: int, generator: torch.Generator, *, held_out: bool = False) -> Batch:
+        """Return walks drawn anew: tokens and targets of shape (rows, length).
+
+        Parameters
+        ----------
+        rows : int
+            How many.
+        generator : torch.Generator
+            On the CPU.
+        held_out : bool, default False
+            Changes nothing: there are so many walks that none comes twice.
+        """
+        graph = self.successors()
+        turns = torch.randint(self.branches, (self.length, rows), generator=generator)
+        at = torch.randint(self.states, (rows,), generator=generator)
+        walks = []
+        for turn in turns:
+            walks.append(at)
+            at = graph[at, turn]
+        walk = torch.stack(walks, 1)
         hide = torch.rand(rows, self.length, generator=generator) < self.hidden
         return Batch(walk.masked_fill(hide, self.states), walk.masked_fill(~hide, IGNORED))
 
-@dataclass(frozen=True)
-class HiddenPairs:
-    """Keys with values, each pair twice; some values hidden."""
-
-    keys: int = 16
-    values: int = 8
-    pairs: int = 8
-    hidden: float = 0.3
-
-    @property
-    def vocabulary(self) -> int:
-        return self.keys+self.values + 1
-    @property
-    def length(self): return 4*self.pairs
-
-    def draw(self, rows: int, generator: torch.Generator, *, held_out: bool = False) -> Batch:
-        K=self.keys
-        keys=torch.rand(rows,K,generator=generator).argsort(1)[:,:self.pairs].repeat(1,2)
-        vals=torch.randint(self.values,(rows,self.pairs),generator=generator).repeat(1,2)+K
-        # hide one of the two for a share of pairs
-        hp=torch.rand(rows,self.pairs,generator=generator)<self.hidden
-        hide=torch.cat([hp,torch.zeros_like(hp)],1)
-        order=torch.rand(rows,2*self.pairs,generator=generator).argsort(1)
-        keys,vals,hide=(t.gather(1,order) for t in (keys,vals,hide))
-        tok=torch.stack([keys,vals.masked_fill(hide,K+self.values)],-1).flatten(1)
-        tgt=torch.stack([torch.full_like(keys,IGNORED),vals.masked_fill(~hide,IGNORED)],-1).flatten(1)
-        return Batch(tok,tgt)
-
 
 class TokenModel(nn.Module):
-    """Layers of one kind of mixer on tokens, with scores for each place."""
+    """Two layers of one kind of mixer on tokens, and scores of what stands at each place.
 
-    def __init__(self, kind: Kind, vocabulary: int, width: int, depth: int, state:int=16,heads=4,conv=3) -> None:
+    Parameters
+    ----------
+    kind : {"hydra", "sum", "forward"}
+        The mixer: `Hydra`, `SumOfTwo`, or Hydra's one-directional sibling.
+    vocabulary : int
+        Different tokens.
+    width : int, default 32
+        Of a token.
+    """
+
+    def __init__(self, kind: Kind, vocabulary: int, width: int = 32) -> None:
         super().__init__()
         layer = SumOfTwo if kind == "sum" else Hydra
         self.tokens = nn.Embedding(vocabulary, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.mixers = nn.ModuleList(
-            layer(width, state=state, heads=heads, convolution=conv, causal=kind == "forward") for _ in range(depth)
+            layer(width, state=16, heads=HEADS, convolution=3, causal=kind == "forward")
+            for _ in range(2)
         )
         self.last, self.scores = nn.LayerNorm(width), nn.Linear(width, vocabulary)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores (rows, n, vocabulary)."""
+        """Return scores (rows, n, vocabulary) of tokens (rows, n)."""
         x = self.tokens(tokens)
         for norm, mixer in zip(self.norms, self.mixers, strict=True):
             x = x + mixer(norm(x))
@@ -110,9 +130,119 @@ class TokenModel(nn.Module):
         return found
 
 
-def accuracy(kind: Kind, seed: int, task, steps: int, width=32, depth=2, rate=3e-3,conv=3,state=16) -> tuple[float, tuple[float, ...]]:
+def hidden_tokens(
+    kind: Kind, seed: int, steps: int, task: HiddenTokens | None = None
+) -> tuple[float, tuple[float, ...]]:
+    """Return the accuracy on hidden tokens after some steps, and the loss of each step.
+
+    Parameters
+    ----------
+    kind : {"hydra", "sum", "forward"}
+        As in `TokenModel`.
+    seed : int
+        Of the parameters and the sequences, the same for all kinds.
+    steps : int
+        Of training.
+    task : HiddenTokens, optional
+        By default `HiddenTokens()`.
+    """
+    asked = task or HiddenTokens()
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(seed)
-        model = TokenModel(kind, task.vocabulary, width, depth,conv=conv,state=state)
-    curve = train(model, task, Training(steps=steps, rate=rate, seed=seed))
-    return score(model, task, rows=256, batches=4, seed=seed + 1000).accuracy, curve.losses
+        model = TokenModel(kind, asked.vocabulary)
+    curve = train(model, asked, Training(steps=steps, seed=seed))
+    held_out = score(model, asked, rows=256, batches=8, seed=seed + 1_000_000)
+    return held_out.accuracy, curve.losses
+
+
+def two_scan_errors(n: int, state: int, seed: int) -> tuple[float, float, int]:
+    """Return how far two scans are from the dense matrix, and the rank of their blocks.
+
+    Parameters
+    ----------
+    n : int
+        Tokens.
+    state : int
+        Width of c and b.
+    seed : int
+        Of all numbers.
+
+    Returns
+    -------
+    tuple of float, float and int
+        The largest error of the map and of a whole layer, each over its largest entry, in double
+        precision; and the largest rank of a block strictly below or above the diagonal in the
+        matrix that the two scans apply.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    onward, back = (
+        (drawn(1, n, state), drawn(1, n, state), -drawn(HEADS, n).abs()) for _ in range(2)
+    )
+    diagonal = drawn(HEADS, n)
+    unit = torch.eye(n, dtype=torch.float64)
+    scanned = quasiseparable(*onward, unit, back=back, diagonal=diagonal, chunk=16)
+    dense = quasiseparable_matrix(*onward, back=back, diagonal=diagonal)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(seed)
+        layer = Hydra(32, state=state, heads=HEADS, chunk=16, dtype=torch.float64)
+    x = drawn(2, n, 32)
+    with torch.no_grad():
+        found = _off(layer(x), layer.reference(x))
+    return _off(scanned, dense), found, _largest_rank(scanned)
+
+
+def _off(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).abs().max() / wanted.abs().max())
+
+
+def _largest_rank(matrices: Tensor) -> int:
+    """Return the largest rank of blocks below and above the diagonal, at eight cuts."""
+    n = matrices.shape[-1]
+    ranks = []
+    for cut in np.linspace(n / 9, n - n / 9, 8).astype(int).tolist():
+        for block in (matrices[..., cut:, :cut], matrices[..., :cut, cut:]):
+            ranks.append(int(torch.linalg.matrix_rank(block, rtol=1e-10).max()))
+    return max(ranks)
+
+
+def scan_seconds(lengths: Sequence[int], rounds: int, seed: int) -> list[float]:
+    """Return the least processor time of two scans at each length, on one thread.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens.
+    rounds : int
+        Times that each length is measured, in turn, so that what else the machine does meets all
+        lengths alike.
+    seed : int
+        Of all numbers.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    given = []
+    for n in lengths:
+        ways = [
+            (
+                torch.randn(1, 1, n, 32, generator=generator),
+                torch.randn(1, 1, n, 32, generator=generator),
+                -torch.rand(1, HEADS, n, generator=generator),
+            )
+            for _ in range(2)
+        ]
+        given.append((*ways, torch.randn(1, HEADS, n, 32, generator=generator)))
+    seconds = [math.inf] * len(given)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(rounds):
+            for place, (onward, back, x) in enumerate(given):
+                start = time.process_time()
+                quasiseparable(*onward, x, back=back)
+                seconds[place] = min(seconds[place], time.process_time() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return seconds

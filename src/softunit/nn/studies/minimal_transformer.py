@@ -64,7 +64,7 @@ class Trained:
 
 
 class PatchModel(nn.Module):
-    """Patches to classes: tokens with learned places, layers, the mean token, scores.
+    """Patches to classes: tokens with learned places, layers, scores from all tokens side by side.
 
     Parameters
     ----------
@@ -88,14 +88,14 @@ class PatchModel(nn.Module):
         self.places = nn.Parameter(torch.randn(patches, plan.width) / math.sqrt(plan.width))
         self.layers = nn.ModuleList(_Layer(kind, plan) for _ in range(plan.depth))
         self.last = nn.LayerNorm(plan.width)
-        self.scores = nn.Linear(plan.width, classes)
+        self.scores = nn.Linear(patches * plan.width, classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the scores (rows, classes) of pictures (rows, patches, pixels)."""
         x = self.tokens(pictures) + self.places
         for layer in self.layers:
             x = layer(x)
-        found: Tensor = self.scores(self.last(x).mean(1))
+        found: Tensor = self.scores(self.last(x).flatten(1))
         return found
 
 
@@ -191,9 +191,7 @@ def _tensors(given: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, Tensor]:
     )
 
 
-def collapse_error(
-    query: np.ndarray, key: np.ndarray, tokens: np.ndarray, heads: int
-) -> float:
+def collapse_error(query: np.ndarray, key: np.ndarray, tokens: np.ndarray, heads: int) -> float:
     """Return how far scores through W = W_Q W_K' are from those through W_Q and W_K.
 
     Parameters

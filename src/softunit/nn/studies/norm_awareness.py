@@ -131,6 +131,4 @@ def times(
         )
         for n in lengths
     ]
-    return least_seconds(
-        [lambda x=x: attend(*x, unit=UNIT, causal=causal) for x in given], rounds
-    )
+    return least_seconds([lambda x=x: attend(*x, unit=UNIT, causal=causal) for x in given], rounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ def by_fft(**settings: int | bool) -> Kernelized:
     return Kernelized(direct=0, **settings)  # type: ignore[arg-type]
 
 
-def _given(rng: np.random.Generator, heads: int, n: int, d: int, dtype: torch.dtype) -> list[Tensor]:
+def _given(
+    rng: np.random.Generator, heads: int, n: int, d: int, dtype: torch.dtype
+) -> list[Tensor]:
     """Return q, k, v and the values of a relative bias."""
     shapes = [(1, heads, n, d)] * 3 + [(heads, 2 * n - 1)]
     return [torch.tensor(rng.standard_normal(shape), dtype=dtype) for shape in shapes]
@@ -57,16 +59,19 @@ def fft_error(lengths: Sequence[int], d: int, rng: np.random.Generator) -> float
 
 
 def times(
-    lengths: Sequence[int], d: int, rounds: int, rng: np.random.Generator
+    lengths: Sequence[int], against: int, d: int, rounds: int, rng: np.random.Generator
 ) -> dict[str, list[float]]:
-    """Return the least seconds for each length, of the FFT route and of softmax, in float32.
+    """Return the least seconds of the FFT route for each length, and of softmax at one length.
 
-    Softmax is PyTorch's fused attention, once with the same bias of distance and once with none.
+    In float32 on one thread. Softmax: "dense", with its weights in memory and no bias; "fused with
+    the bias", PyTorch's kernel with the same bias of distance; and "fused without a bias".
 
     Parameters
     ----------
     lengths : sequence of int
-        Numbers of tokens; softmax is timed at all but the longest two.
+        Numbers of tokens of the FFT route.
+    against : int
+        Number of tokens of softmax.
     d : int
         Width.
     rounds : int
@@ -75,23 +80,23 @@ def times(
         What all tensors are drawn from.
     """
     unit = by_fft(features=FEATURES)
-    kinds = {"fft": (unit, True), "softmax": ("softmax", True), "unbiased": ("softmax", False)}
-    calls = []
-    for n in lengths:
-        q, k, v, values = _given(rng, 1, n, d, torch.float32)
-        for name, (how, biased) in kinds.items():
-            if name == "fft" or n <= DENSE_LENGTH:
-                bias = RelativeBias(values) if biased else None
-                calls.append((name, lambda x=(q, k, v), u=how, b=bias: attend(*x, unit=u, bias=b)))
-    seconds = least_seconds([call for _, call in calls], rounds)
-    found: dict[str, list[float]] = {name: [] for name in kinds}
-    for (name, _), taken in zip(calls, seconds, strict=True):
-        found[name].append(taken)
-    return found
+    q, k, v, values = _given(rng, 1, against, d, torch.float32)
+    peers = {
+        "dense": lambda: torch.softmax(q @ k.mT / d**0.5, -1) @ v,
+        "fused with the bias": lambda: attend(q, k, v, bias=RelativeBias(values)),
+        "fused without a bias": lambda: attend(q, k, v),
+    }
+    ours = [_fft_call(unit, _given(rng, 1, n, d, torch.float32)) for n in lengths]
+    seconds = least_seconds([*ours, *peers.values()], rounds)
+    rest = seconds[len(lengths) :]
+    return {"fft": seconds[: len(lengths)]} | {
+        name: [taken] for name, taken in zip(peers, rest, strict=True)
+    }
 
 
-DENSE_LENGTH = 8192
-"""Longest sequence that softmax is timed at."""
+def _fft_call(unit: Kernelized, given: list[Tensor]) -> Callable[[], Tensor]:
+    q, k, v, values = given
+    return lambda: attend(q, k, v, unit=unit, bias=RelativeBias(values))
 
 
 def feature_errors(

@@ -181,7 +181,7 @@ def forward_backward(mix: Mix, inputs: Inputs) -> None:
 
 
 def best_seconds(
-    work: Callable[[], None], *, budget: float, device: str = "cpu", least: int = 3
+    work: Callable[[], None], *, budget: float, device: str = "cpu", enough: float = 0.5
 ) -> tuple[float, int]:
     """Return the shortest time of several runs, and how many there were.
 
@@ -193,8 +193,8 @@ def best_seconds(
         Seconds of all runs; one is always made, and no more than fifty.
     device : str, default "cpu"
         A GPU is waited for.
-    least : int, default 3
-        Runs below which it does not stop before the budget; more follow until half a second.
+    enough : float, default 0.5
+        Seconds after which it ends, with three runs or more.
     """
     best, spent, runs = float("inf"), 0.0, 0
     while runs == 0 or (spent * (runs + 1) / runs < budget and runs < 50):
@@ -204,7 +204,7 @@ def best_seconds(
             torch.cuda.synchronize()
         taken = time.perf_counter() - begin
         best, spent, runs = min(best, taken), spent + taken, runs + 1
-        if runs >= least and spent >= 0.5:
+        if runs >= 3 and spent >= enough:
             break
     return best, runs
 

@@ -45,8 +45,8 @@ class Limits:
     bytes: float = math.inf
 
 
-def foretold(points: Sequence[dict[str, Any]], n: int, key: str) -> float:
-    """Return what the next length will cost, at least as much as the growth so far says.
+def foretold(points: Sequence[dict[str, Any]], n: int, key: str, *, power: float = 2.2) -> float:
+    """Return what the next length will cost as far as the growth so far says.
 
     Parameters
     ----------
@@ -54,13 +54,15 @@ def foretold(points: Sequence[dict[str, Any]], n: int, key: str) -> float:
         What was measured, at growing "n"; nothing is foretold from fewer than two.
     n : int
     key : str
+    power : float, default 2.2
+        The fastest growth that is believed: the times of two lengths may be off.
     """
     known = [(p["n"], p[key]) for p in points if p.get(key)]
     if len(known) < 2:
         return 0.0
     (n0, y0), (n1, y1) = known[-2:]
-    power = max(1.0, math.log(max(y1, 1e-9) / max(y0, 1e-9)) / math.log(n1 / n0))
-    return float(y1 * (n / n1) ** min(power, 3.5))
+    grown = math.log(max(y1, 1e-9) / max(y0, 1e-9)) / math.log(n1 / n0)
+    return float(y1 * (n / n1) ** min(max(1.0, grown), power))
 
 
 def times(
@@ -92,8 +94,9 @@ def times(
     """
     linear = contender.linear
     found: dict[str, Any] = {"linear": linear, "points": [], "stopped": "", "note": ""}
+    power = 3.2 if _cubic(contender) else 2.2
     for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
-        one = foretold(found["points"], n, "both")
+        one = foretold(found["points"], n, "both", power=power)
         if one > limits.seconds:
             found["stopped"] = (
                 f"At n = {n:,} one forward and backward would take about {_told(one)}, above the"
@@ -108,8 +111,9 @@ def times(
         found["note"] = note or found["note"]
         mix = _made(contender, shape.at(n), compiled)
         warm = compiled or one < limits.seconds / 10
-        found["points"].append(_timed(mix, inputs, limits.seconds, shape.device, warm=warm))
-        found["points"][-1]["n"] = n
+        enough = 0.05 if n < lengths[0] else 0.5
+        timed = _timed(mix, inputs, limits.seconds, shape.device, warm=warm, enough=enough)
+        found["points"].append({"n": n, **timed})
         said(found)
     return found
 
@@ -137,7 +141,7 @@ def _timed(mix: Mix, inputs: Inputs, budget: float, device: str, *, warm: bool) 
 
         if warm:
             work()
-        seconds, runs = best_seconds(work, budget=budget / 3, device=device)
+        seconds, runs = best_seconds(work, budget=budget / 3, device=device, enough=enough)
         point |= {key: seconds, f"{key}_runs": runs}
     return point
 
@@ -178,8 +182,9 @@ def memory(
     found["largest"] = _largest(contender, shape, seed)
     said(found)
     seconds: list[dict[str, Any]] = []
+    power = 3.2 if _cubic(contender) else 2.2
     for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
-        if stop := _memory_stop(found["points"], seconds, n, limits):
+        if stop := _memory_stop(found["points"], seconds, n, limits, power):
             found["stopped"] = stop
             break
         try:
@@ -208,9 +213,14 @@ def _held(mix: Mix, inputs: Inputs, device: str) -> tuple[dict[str, int | None],
 
 
 def _memory_stop(
-    points: Sequence[dict[str, Any]], seconds: Sequence[dict[str, Any]], n: int, limits: Limits
+    points: Sequence[dict[str, Any]],
+    seconds: Sequence[dict[str, Any]],
+    n: int,
+    limits: Limits,
+    power: float,
 ) -> str:
-    held, taken = foretold(points, n, "both"), foretold(seconds, n, "both")
+    held = foretold(points, n, "both", power=power)
+    taken = foretold(seconds, n, "both", power=power)
     if held > limits.bytes:
         return (
             f"At n = {n:,} it would hold about {held / 1e9:.1f} GB, above the"

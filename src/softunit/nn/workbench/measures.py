@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp
 
 from softunit.nn.attention import UNITS, AttentionUnit, attend, reference, weights
 from softunit.nn.workbench.costs import Inputs, Shape, accepted, draw
@@ -164,7 +163,8 @@ def lipschitz(
     """Return an estimate from below of the local Lipschitz constant of (q, k, v) to the output.
 
     The largest singular value of the Jacobian J of the plain definition in float64, by power
-    iteration: u becomes J'J u / |J'J u|, with J u forward and J' w backward through the formula.
+    iteration: u becomes J'J u / |J'J u|, where J' w is a backward through the formula and J u the
+    derivative of that by w.
     The largest over random points is returned.
 
     Parameters
@@ -185,25 +185,21 @@ def lipschitz(
 
 def _largest_singular_value(unit: AttentionUnit, shape: Shape, iterations: int, seed: int) -> float:
     inputs, _ = accepted(unit, shape, seed=seed)
-    leaves = tuple(leaf.detach() for leaf in inputs.leaves)
-
-    def mix(*given: Tensor) -> Tensor:
-        one = inputs.like(given)
-        return reference(one.q, one.k, one.v, unit=unit, causal=shape.causal)
-
+    leaves = inputs.leaves
+    out = reference(inputs.q, inputs.k, inputs.v, unit=unit, causal=shape.causal)
     generator = torch.Generator().manual_seed(seed + 1)
-    u = tuple(
-        torch.randn(leaf.shape, generator=generator, dtype=leaf.dtype).to(leaf.device)
-        for leaf in leaves
-    )
-    back: Any = vjp(mix, *leaves)[1]
+    drawn = torch.randn(out.shape, generator=generator, dtype=out.dtype).to(out.device)
+    # J' w is linear in w: its derivative by w, taken backward along u, is J u.
+    w = drawn.requires_grad_()
+    back = torch.autograd.grad(out, leaves, w, create_graph=True, materialize_grads=True)
+    u = tuple(part.detach() for part in back)
     value = 0.0
     for _ in range(iterations):
         norm = math.sqrt(sum(float(part.square().sum()) for part in u))
-        u = tuple(part / norm for part in u)
-        ahead = jvp(mix, leaves, u)[1]
-        value = float(ahead.norm())
-        u = back(ahead)
-        if not value:
+        if not norm:
             break
+        scaled = tuple(part / norm for part in u)
+        ahead = torch.autograd.grad(back, w, scaled, retain_graph=True)[0]
+        value = float(ahead.norm())
+        u = torch.autograd.grad(out, leaves, ahead, retain_graph=True, materialize_grads=True)
     return value
