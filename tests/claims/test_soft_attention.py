@@ -91,7 +91,7 @@ def test_times_that_do_not_fit_are_found(monkeypatch, given, word):
 
 
 def test_times_are_measured():
-    found = _times(QUICK, (32, 64))
+    found = _times(QUICK, (64, 128))
     assert sorted(found) == ["soft", "softmax"]
     for seconds in found.values():
         assert len(seconds) == 2

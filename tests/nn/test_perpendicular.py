@@ -100,7 +100,7 @@ def descended(make, steps, rng_seed=0, load=None):
     model = [torch.nn.Parameter(torch.tensor(rng.standard_normal((3, 4))))]
     optimizer = make(model)
     if load is not None:
-        optimizer.load_state_dict(load[0])
+        optimizer.load_state_dict(copy.deepcopy(load[0]))
         with torch.no_grad():
             model[0].copy_(load[1])
     goal = torch.tensor(rng.standard_normal((3, 4)))
@@ -176,7 +176,7 @@ def test_a_gradient_scaler_unscales_before_and_skips_infinities(rng):
     before = parameter.detach().clone()
     optimizer, scaler = sgd([parameter]), torch.amp.GradScaler("cpu", init_scale=8.0)
     goal = torch.tensor(rng.standard_normal(6), dtype=torch.float32)
-    scaler.scale((parameter @ goal)).backward()
+    scaler.scale(parameter @ goal).backward()
     scaler.step(optimizer)
     scaler.update()
     across = goal - before * (before @ goal) / (before @ before)

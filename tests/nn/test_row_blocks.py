@@ -178,8 +178,8 @@ def test_any_mixing_goes_by_blocks(rng, small_blocks):
 
 
 def test_the_blocks_compile_whole(rng, small_blocks):
-    q, k, v = (x.requires_grad_() for x in tokens(rng, 1, 2, 23, 23))
-    values = normal(rng, 2, 45)
+    q, k, v = (x.requires_grad_() for x in tokens(rng, 1, 2, 9, 9))
+    values = normal(rng, 2, 17)
 
     def mixed(q, k, v, values):
         pattern = pattern_of(q, k, None, True, RelativeBias(values))

@@ -1,4 +1,4 @@
-"""StableMax: its shares by the definition, torch's options, and gradients that do not round away."""
+"""StableMax: the definition, torch's options, and gradients that do not round away."""
 
 from __future__ import annotations
 
@@ -147,9 +147,7 @@ def test_it_compiles_whole(rng):
     z, target = drawn(rng, 6, 4).requires_grad_(), torch.tensor([0, 1, 2, 3, 1, 0])
     compiled = torch.compile(stablemax_cross_entropy, fullgraph=True, backend="aot_eager")
     ours = torch.autograd.grad(compiled(z, target), z)[0]
-    torch.testing.assert_close(
-        ours, torch.autograd.grad(stablemax_cross_entropy(z, target), z)[0]
-    )
+    torch.testing.assert_close(ours, torch.autograd.grad(stablemax_cross_entropy(z, target), z)[0])
 
 
 SCORES = torch.zeros(3, 4)

@@ -110,14 +110,14 @@ def outputs(module, given, **how):
 def assert_same(ours, theirs, limit):
     """Equal to a limit, relative to the largest entry of all where that is above one."""
     assert ours.keys() == theirs.keys()
-    scale = max(1.0, *(float(x.abs().max()) for x in theirs.values() if x is not None))
+    scale = max(1.0, *(float(x.detach().abs().max()) for x in theirs.values() if x is not None))
     for name, want in theirs.items():
         if want is None:
             assert ours[name] is None, name
             continue
         assert ours[name].shape == want.shape, name
         assert ours[name].dtype == want.dtype, name
-        off = float((ours[name] - want).abs().max()) / scale
+        off = float((ours[name] - want).detach().abs().max()) / scale
         assert off <= limit, f"{name}: {off:.2e}"
 
 

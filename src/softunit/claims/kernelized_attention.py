@@ -74,7 +74,7 @@ def _notes(
         f"At n = {AGAINST} the FFT route takes {at:.2f} s, softmax with its n-by-n weights made in"
         f" memory {seconds['dense'][0]:.2f} s, PyTorch's fused softmax with the bias spread over"
         f" blocks of rows {seconds['fused with the bias'][0]:.2f} s, and the same kernel without"
-        f" any bias {fused:.2f} s: {at / fused:.1f} times as quick as the FFT route, or less."
+        f" any bias {fused:.2f} s: {at / fused:.1f} times as quick as the FFT route."
         if fused < at
         else f"At n = {AGAINST} the FFT route takes {at:.2f} s, and PyTorch's fused softmax"
         f" without any bias {fused:.2f} s.",

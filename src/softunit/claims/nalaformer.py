@@ -15,7 +15,6 @@ ROWS, KEYS, WIDTH = 2000, 64, 16
 NORMS = tuple(np.linspace(0.1, 2.0, 20))
 LENGTHS = (100, 257, 1024)
 TIMED = (2048, 4096, 8192, 16384)
-TIMED_WIDTH = 32
 ROUNDS = 15
 
 
@@ -28,12 +27,12 @@ def measure(effort: Effort) -> Evidence:
     found = study.entropies(NORMS, rows, KEYS, WIDTH, effort.rng(0))
     lengths = LENGTHS[: effort.count(len(LENGTHS), 2)]
     effort.tick(f"linear against explicit, n = {lengths[0]} to {lengths[-1]}")
-    error = study.linear_form_error(lengths, TIMED_WIDTH, effort.rng(1))
+    error = study.linear_form_error(lengths, WIDTH, effort.rng(1))
     rounds = effort.count(ROUNDS)
     seconds = {}
     for causal in (False, True):
         effort.tick(f"time, n = {TIMED[0]} to {TIMED[-1]}, {'causal' if causal else 'not causal'}")
-        seconds[causal] = study.times(TIMED, TIMED_WIDTH, rounds, causal, effort.rng(2))
+        seconds[causal] = study.times(TIMED, WIDTH, rounds, causal, effort.rng(2))
     findings = (
         *_of_entropies(found),
         Finding(
@@ -95,7 +94,7 @@ def _rises(means: np.ndarray) -> float:
 def _notes(found: Entropies, seconds: dict[bool, list[float]]) -> tuple[str, ...]:
     aware, softmax = found.norm_aware.mean(1), found.softmax.mean(1)
     each = " and ".join(
-        f"{1e9 * taken[-1] / (4 * TIMED[-1]):.0f} ns a token and head"
+        f"{1e9 * taken[-1] / TIMED[-1]:.0f} ns a token"
         f" {'causal' if causal else 'with every key seen'}"
         for causal, taken in seconds.items()
     )
@@ -105,7 +104,7 @@ def _notes(found: Entropies, seconds: dict[bool, list[float]]) -> tuple[str, ...
         f" {softmax[0]:.2f} to {softmax[-1]:.2f}; log {KEYS} is {np.log(KEYS):.2f}.",
         "The power lambda (1/2 + tanh |q|) levels off at 3/2 lambda: beyond |q| of about 3 the"
         " entropy stays, where that of softmax goes on falling.",
-        f"Time of 4 heads with d = {TIMED_WIDTH} in float32 on one thread, the least of rounds: at"
+        f"Time of one head with d = {WIDTH} in float32 on one thread, the least of rounds: at"
         f" n = {TIMED[-1]} {each}.",
     )
 

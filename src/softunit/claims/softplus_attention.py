@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Series
 
@@ -57,16 +58,19 @@ def _losses(effort: Effort) -> Losses:
     from softunit.nn.studies.keyed_recall import RecallTraining, recall_losses
 
     plan = RecallTraining(length=SHORT, steps=effort.count(STEPS, 20))
-    lssar = ReweightedSoftplus(power=POWER)
+    lssar, batches = ReweightedSoftplus(power=POWER), effort.count(8)
     losses: Losses = {name: [] for name in NAMES}
     for i in range(effort.count(SEEDS, 1)):
-        seed = 100 * effort.seed + 10 * i
-        say = _naming(effort, i)
-        soft = recall_losses(
-            "softmax", {"softmax": "softmax"}, LENGTHS, plan=plan, seed=seed, tick=say
+        train = partial(
+            recall_losses,
+            lengths=LENGTHS,
+            plan=plan,
+            batches=batches,
+            seed=100 * effort.seed + 10 * i,
+            tick=_naming(effort, i),
         )
-        both = {"LSSA": "softplus", "LSSAR": lssar}
-        plus = recall_losses("softplus", both, LENGTHS, plan=plan, seed=seed, tick=say)
+        soft = train("softmax", {"softmax": "softmax"})
+        plus = train("softplus", {"LSSA": "softplus", "LSSAR": lssar})
         for name, found in (soft | plus).items():
             losses[name].append(found)
     return losses

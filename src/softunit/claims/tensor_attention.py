@@ -125,8 +125,7 @@ def _notes(near: list[float], far: list[float], final: dict[str, list[float]]) -
         f" median difference was {np.median(near):.1e} at bound 1 and {np.median(far):.2g} at bound"
         " 3, where scores reach 27 and the polynomial is nothing like exp.",
         "At the bound itself, with all entries one, the fourth-degree polynomial of exp is off by"
-        " 2e-2 at a score of minus one: the error of 1e-7 is that of typical scores, which are"
-        " near 0.1.",
+        " a fiftieth at a score of minus one: 1e-7 is the error of typical scores, near 0.1.",
         "The task: a query and 4 of 17 residues, half of the rows with two that sum to zero with"
         " the query. Every residue is as likely in both kinds of rows. One layer of attention and"
         " a linear readout, the same tables of vectors for either, with matrix attention of twice"

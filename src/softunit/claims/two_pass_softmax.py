@@ -79,9 +79,7 @@ def _times(effort: Effort) -> Times:
     return found
 
 
-def _notes(
-    found: dict[tuple[float, int], Errors], times: Times, missing: str
-) -> tuple[str, ...]:
+def _notes(found: dict[tuple[float, int], Errors], times: Times, missing: str) -> tuple[str, ...]:
     theirs = max(each.torch for each in found.values())
     notes = [
         "Errors are those of shares that float32 holds as normal numbers, beside softmax in"

@@ -105,7 +105,7 @@ def bench_attention(
     3 if a unit misses its definition by more than 1e-5 (float32) or 1e-10 (float64) or something
     fails, 2 bad input.
     """
-    import softunit.nn  # noqa: F401 - without PyTorch, the line that installs it
+    check_torch()
     from softunit.bench.attention import Plan, check_device, faults
 
     screen = Screen(quiet)
@@ -139,6 +139,11 @@ def bench_attention(
     if found:
         screen.advise(" ".join(found))
     return NOT_CONVERGED if found else CONVERGED
+
+
+def check_torch() -> None:
+    """Raise `MissingExtraError`, with the line that installs it, if PyTorch is not there."""
+    import softunit.nn  # noqa: F401
 
 
 def _split(names: Sequence[str] | None) -> list[str]:

@@ -157,7 +157,9 @@ def sums(rows: Mapping[str, Any]) -> str:
         said = "1"
     else:
         said = f"{least:.3g} to {most:.3g}"
-    return said + (f"; {100 * rows['negative']:.0f}% of weights negative" * (rows["negative"] > 0))
+    if not rows["negative"]:
+        return said
+    return f"{said}; {100 * rows['negative']:.0f}% of weights negative"
 
 
 def _trained(label: str) -> Any:

@@ -100,12 +100,10 @@ class Plan:
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Self:
         """Return the plan of plain values."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in told.items()
-            }
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+        }
+        return cls(**fields)
 
 
 def check_device(plan: Plan) -> None:
@@ -137,7 +135,7 @@ def parts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
     """
     from softunit.nn.workbench import causal_refusal, unit_contender
 
-    found = {name: PARTS[:3] for _, name in plan.names}
+    found: dict[str, tuple[str, ...]] = {name: PARTS[:3] for _, name in plan.names}
     if not plan.steps:
         return found
     refusing = {name for name in plan.units if causal_refusal(unit_contender(name).unit)}

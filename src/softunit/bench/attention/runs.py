@@ -91,7 +91,7 @@ def _measure(plan: Plan, row: Row, wanted: list[str], watch: Watch, command: Seq
     """Fill a row from a worker of its own; parts that it dies in say how it ended."""
     order = {"plan": plan.to_dict(), "kind": row.kind, "name": row.name, "parts": wanted}
     watch(row, wanted[0], {})
-    # One step may take the budget several times; a training, thirty times.
+    # Longer than any one thing may take without a word.
     patience = 60.0 * plan.seconds + 300.0
     with _child(plan, order, command) as hear:
         while left := row.missing(wanted):

@@ -79,9 +79,9 @@ def faults(rows: Sequence[Row]) -> list[str]:
             value = error.get(key, 0.0)
             if value is not None and not value <= bar:
                 kind = "float64" if key.endswith("double") else "float32"
-                what = "output" if key.startswith("output") else "gradient"
+                entry = "output" if key.startswith("output") else "gradient"
                 found.append(
-                    f"{row.name}: the {what} in {kind} is {value:.1e} away from the plain"
+                    f"{row.name}: the {entry} in {kind} is {value:.1e} away from the plain"
                     f" definition; the bar is {bar:.0e}."
                 )
     return found

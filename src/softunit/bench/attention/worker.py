@@ -54,21 +54,21 @@ def _measured(part: str, plan: Plan, kind: str, name: str, keep: Say) -> dict[st
     from softunit.nn import workbench
 
     contender = workbench.peer_of(name) if kind == "peer" else workbench.unit_contender(name)
-    shape = shape_of(plan)
-    refusal = contender.missing(shape)
-    if part in ("memory", "times", "measures") and refusal:
-        return {"refused": refusal}
+    if part not in ("memory", "times", "measures"):
+        return _trained(part, contender, plan, keep)
+    shape, said = workbench.fitted(contender, shape_of(plan))
+    if shape is None:
+        return {"refused": said}
+    if part == "measures":
+        return _kept(contender, shape, plan.seed, said)
     if part == "times":
         limits = workbench.Limits(plan.seconds)
-        return workbench.times(
+        found = workbench.times(
             contender, shape, plan.lengths, limits, keep, compiled=plan.compiled, seed=plan.seed
         )
-    if part == "memory":
-        limits = workbench.Limits(plan.seconds, _most_bytes(plan.device))
-        return workbench.memory(contender, shape, plan.lengths, limits, keep, seed=plan.seed)
-    if part == "measures":
-        return _kept(contender, plan)
-    return _trained(part, contender, plan, keep)
+        return found | {"note": f"{said} {found['note']}".strip()}
+    limits = workbench.Limits(plan.seconds, _most_bytes(plan.device))
+    return workbench.memory(contender, shape, plan.lengths, limits, keep, seed=plan.seed)
 
 
 def shape_of(plan: Plan) -> Any:
@@ -98,36 +98,36 @@ def _most_bytes(device: str) -> float:
     return float("inf") if free is None else MEMORY_SHARE * free
 
 
-def _kept(contender: Any, plan: Plan) -> dict[str, Any]:
+def _kept(contender: Any, shape: Any, seed: int, said: str) -> dict[str, Any]:
     """Return errors, row sums, entropy and the Lipschitz estimate."""
     from softunit.nn import workbench
-    from softunit.nn.workbench import Shape
 
-    place = {"device": plan.device, "causal": plan.causal, "width": plan.width}
     unit = getattr(contender, "unit", None)
     many = not (unit is not None and unit.pairs)
-    at = Shape(257 if many else 65, heads=2, **place)
+    one = dataclasses.replace(shape, batch=1, dtype="float32")
+    two = dataclasses.replace(one, heads=2)
     if unit is None:
-        error = workbench.peer_errors(contender, at.at(256), seed=plan.seed)
+        error = workbench.peer_errors(contender, two.at(256), seed=seed)
         return {"error": error, "error_n": 256} if error else {}
-    rows = Shape(256 if many else 64, **place)
-    point = Shape(64 if many else 24, heads=1, **place)
+    at, rows = two.at(257 if many else 65), one.at(256 if many else 64)
+    point = dataclasses.replace(one.at(64 if many else 24), heads=1)
     return {
-        "error": dataclasses.asdict(workbench.errors(unit, at, seed=plan.seed)),
+        "error": dataclasses.asdict(workbench.errors(unit, at, seed=seed)),
         "error_n": at.n,
-        "rows": dataclasses.asdict(workbench.rows_of(unit, rows, seed=plan.seed)),
+        "rows": dataclasses.asdict(workbench.rows_of(unit, rows, seed=seed)),
         "rows_n": rows.n,
-        "lipschitz": workbench.lipschitz(unit, point, seed=plan.seed),
+        "lipschitz": workbench.lipschitz(unit, point, seed=seed),
         "lipschitz_n": point.n,
-        "note": workbench.accepted(unit, at, seed=plan.seed)[1],
-        "sums_to_one": unit.sums_to_one,
+        "note": f"{said} {contender.inputs(at, seed)[1]}".strip(),
     }
 
 
 def _trained(part: Any, contender: Any, plan: Plan, keep: Say) -> dict[str, Any]:
     from softunit.nn import workbench
 
-    training = workbench.training_of(part, plan.steps, seed=plan.seed, seconds=30 * plan.seconds)
+    training = workbench.training_of(
+        part, plan.steps, seed=plan.seed, seconds=6 * plan.seconds + 60
+    )
     return workbench.trained(part, contender.unit, training, keep, device=plan.device)
 
 

@@ -65,9 +65,9 @@ def kernel_mix(
     -----
     Biases are shifted by their maximum over keys (or distances that the pattern allows), which
     cancels. A row all of whose keys lie 1e-31 (float32; 1e-292 in float64) below that is zeros.
-    The FFT errs by about 1e-15 |t| |phi_k| with t = exp(b), so a row is right to 1e-10 if its
-    normaliser is above 1e-5 of that: if biases that it sees are not all about 11 below others.
-    Rows below 1e-14 of it are zeros.
+    The FFT errs by about 1e-15 |phi_q_i| |t| |phi_k| with t = exp(b), so a row is right to 1e-10 if
+    its normaliser is above 1e-5 of that product of norms: if not all biases that it sees lie far
+    below others. Rows below about 1e-14 of it are zeros.
     """
     if pattern.dense or (pattern.relative is not None and pattern.n * pattern.m <= direct):
         return _by_rows(phi_q, phi_k, v, pattern, normalise)

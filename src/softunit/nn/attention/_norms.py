@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -19,5 +20,5 @@ def directions(x: Tensor) -> tuple[Tensor, Tensor]:
     zero = size == 0
     size = size.masked_fill(zero, 1.0)
     scaled = x / size
-    norm = scaled.square().sum(-1, keepdim=True).masked_fill(zero, 1.0).sqrt()
+    norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True).masked_fill(zero, 1.0)
     return scaled / norm, (norm * size).masked_fill(zero, 0.0)

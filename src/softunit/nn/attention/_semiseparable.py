@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from softunit.errors import InputError
 
 CHUNK = 64
-SPAN = 1 << 16  # tokens of all batch and heads that are worked on at once: what caches hold
+SPAN = 1 << 14  # tokens of all batch and heads that are worked on at once: what caches hold
 
 
 def semiseparable(
@@ -148,7 +148,7 @@ def _run(
     c, b, log_decay, reals = c.to(wide), b.to(wide), log_decay.to(wide), x.to(wide)
     others = max(1, log_decay.shape[:-1].numel(), x.shape[:-2].numel())
     # A compiler fuses the passes that a cache would have to hold; a loop would only be unrolled.
-    span = n if torch.compiler.is_compiling() else max(16 * chunk, SPAN // others)
+    span = n if torch.compiler.is_compiling() else max(8 * chunk, SPAN // others)
     # `split`, not slices: the gradient of a slice is an array as long as the whole.
     tall = (t.split(span, -2) for t in (c, b, reals))
     outputs = []

@@ -132,8 +132,9 @@ def query_features(q: Tensor, power: float) -> Tensor:
     direction, norm = directions(q)
     # Zeros are kept out of the power, whose slope there may be infinite.
     sizes = direction.abs().masked_fill(direction == 0, 1.0) ** (power * (0.5 + torch.tanh(norm)))
-    plus, minus = direction > 0, direction < 0
-    return torch.cat([sizes.masked_fill(~plus, 0.0), sizes.masked_fill(~minus, 0.0)], -1)
+    return torch.cat(
+        [torch.where(direction > 0, sizes, 0.0), torch.where(direction < 0, sizes, 0.0)], -1
+    )
 
 
 def key_features(k: Tensor) -> Tensor:

@@ -49,7 +49,9 @@ class Softmax(AttentionUnit):
         def mixed(q: Tensor, k: Tensor, v: Tensor, part: Pattern) -> Tensor:
             return _masked(q, k, v, part, scale, dropout)
 
-        if pattern.offset is None and pattern.relative is None:
+        # Fused kernels give no gradient for what is added: PyTorch then makes n-by-m arrays.
+        learned = pattern.bias is not None and pattern.bias.requires_grad
+        if pattern.offset is None and pattern.relative is None and not learned:
             return mixed(q, k, v, pattern)  # the caller's own arrays: nothing is spread out
         return outputs_in_row_blocks(mixed, q, k, v, pattern)
 

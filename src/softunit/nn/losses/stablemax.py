@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -200,11 +200,12 @@ class StableMaxCrossEntropy(torch.nn.Module):
         )
 
 
-def _wide(scores: Tensor) -> Tensor:
+def _wide(scores: Any) -> Tensor:
     if not isinstance(scores, Tensor) or not scores.dtype.is_floating_point:
         found = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
         raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
-    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    wide: Tensor = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    return wide
 
 
 def _magnitude(scores: Tensor) -> Tensor:

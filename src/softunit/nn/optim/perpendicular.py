@@ -85,7 +85,7 @@ class PerpendicularGradient(Optimizer):
             if group.get(GROUP_KEY, True):
                 _project([p for p in group["params"] if p.grad is not None])
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Project the gradients and make a step of the wrapped optimiser.
 
         Parameters

@@ -46,16 +46,16 @@ def two_pass_softmax(scores: Tensor, dim: int = -1, *, compiled: bool = False) -
         If the scores are no floating tensor or have no such axis; with ``compiled=True``, if they
         are not float32 on the CPU, or there is no C compiler.
     """
-    if not isinstance(scores, Tensor) or not scores.dtype.is_floating_point:
-        found = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
-        raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
+    _check_floating(scores)
     if not -scores.ndim <= dim < scores.ndim:
         raise InputError(f"`dim` {dim} is no axis of scores with shape {tuple(scores.shape)}.")
     if compiled:
         _check_for_kernel(scores)
-        return _TwoPass.apply(scores, dim, True)
+        kernels: Tensor = _TwoPass.apply(scores, dim, True)
+        return kernels
     wide = scores.float() if scores.dtype in HALVES else scores
-    return _TwoPass.apply(wide, dim, False).to(scores.dtype)
+    shares: Tensor = _TwoPass.apply(wide, dim, False)
+    return shares.to(scores.dtype)
 
 
 class _TwoPass(torch.autograd.Function):
@@ -108,6 +108,12 @@ def _shares(scores: Tensor) -> Tensor:
     mantissas, exponents = _pairs(scores)
     factor = 1 / torch.where(total == 0, 1.0, total)[..., 0]
     return (mantissas.double() * factor * torch.exp2(exponents - top[..., 0])).to(scores.dtype)
+
+
+def _check_floating(scores: Any) -> None:
+    if not isinstance(scores, Tensor) or not scores.dtype.is_floating_point:
+        found = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
+        raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
 
 
 def _check_for_kernel(scores: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,8 +14,6 @@ from softunit.nn.optim import PerpendicularGradient
 
 Loss = Literal["cross_entropy", "stablemax"]
 WIDTH = 200
-EPSILON = 1e-25
-"""Adam's: its usual 1e-8 would stop the small gradients of the end before rounding does."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +29,21 @@ class Setting:
         What the initial weights of torch are multiplied by.
     perpendicular : bool
         Whether gradients lose their part along their tensor.
-    batch : int
-        Examples of a step.
     steps : int
         At most.
     enough : float
         Stop when so large a share of the test pairs is right.
+    lost : float
+        Stop when so large a share of the training pairs has a loss of exactly zero.
     """
 
     loss: Loss
     learning_rate: float
     start: float
     perpendicular: bool
-    batch: int
     steps: int
     enough: float
+    lost: float
 
 
 @dataclass
@@ -91,7 +89,7 @@ def train(
     share : float
         Share of all prime^2 pairs that is trained on; the rest is tested.
     seed : int
-        Of the split, the weights and the batches.
+        Of the split and the weights.
     tick : callable
         Told where it stands.
     every : int, default 200
@@ -102,22 +100,20 @@ def train(
     order = torch.randperm(len(sums), generator=generator)
     seen, unseen = order.tensor_split([int(share * len(sums))])
     model = _network(prime, setting.start, seed)
-    base = torch.optim.AdamW(
-        model.parameters(), lr=setting.learning_rate, weight_decay=0.0, eps=EPSILON
-    )
+    base = torch.optim.AdamW(model.parameters(), lr=setting.learning_rate, weight_decay=0.0)
     optimizer = PerpendicularGradient(base) if setting.perpendicular else base
     course = Course()
-    batches = _batches(seen, setting.batch, generator)
+    rows, targets = inputs[seen], sums[seen]
     for step in range(setting.steps + 1):
         looking = step % every == 0 or step == setting.steps
         if looking:
-            _look(course, model, (inputs[seen], sums[seen]), (inputs[unseen], sums[unseen]), step)
+            _look(course, model, (rows, targets), (inputs[unseen], sums[unseen]), step)
             tick(f"step {step}: {course.test[-1]:.0%} of the test right")
-        if course.test[-1] >= setting.enough or step == setting.steps:
+        done = course.test[-1] >= setting.enough or course.zero_loss[-1] >= setting.lost
+        if done or step == setting.steps:
             break
-        rows = next(batches)
         optimizer.zero_grad()
-        _loss(setting.loss, model(inputs[rows]), sums[rows]).backward()
+        _loss(setting.loss, model(rows), targets).backward()
         if looking and isinstance(optimizer, PerpendicularGradient):
             course.along = max(course.along, _along(model, optimizer))
         optimizer.step()
@@ -145,15 +141,6 @@ def _network(prime: int, start: float, seed: int) -> nn.Sequential:
         for parameter in model.parameters():
             parameter.mul_(start)
     return model
-
-
-def _batches(seen: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield whole batches of shuffled examples, without end."""
-    size = min(size, len(seen))
-    while True:
-        order = torch.randperm(len(seen), generator=generator)
-        for start in range(0, len(seen) - size + 1, size):
-            yield seen[order[start : start + size]]
 
 
 def _loss(name: Loss, scores: Tensor, sums: Tensor) -> Tensor:

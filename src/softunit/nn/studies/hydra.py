@@ -155,6 +155,40 @@ def hidden_tokens(
     return held_out.accuracy, curve.losses
 
 
+def best_accuracy(rows: int, seed: int, task: HiddenTokens | None = None) -> float:
+    """Return the share of hidden tokens that the likeliest state given all others is.
+
+    No model does better but by chance: sums over all walks, from both ends.
+
+    Parameters
+    ----------
+    rows : int
+        Walks.
+    seed : int
+        Of the walks.
+    task : HiddenTokens, optional
+        By default `HiddenTokens()`.
+    """
+    asked = task or HiddenTokens()
+    batch = asked.draw(rows, torch.Generator().manual_seed(seed))
+    states, branches = asked.states, asked.branches
+    moves = torch.zeros(states, states).scatter(1, asked.successors(), 1.0 / branches)
+    told = nn.functional.one_hot(batch.tokens, states + 1)[..., :states].float()
+    told = torch.where(batch.tokens[..., None] == states, 1.0, told)
+    before, after = [told[:, 0]], [torch.ones_like(told[:, 0])]
+    for t in range(1, asked.length):
+        before.append(_normalised(before[-1] @ moves) * told[:, t])
+        after.append(_normalised((after[-1] * told[:, -t]) @ moves.mT))
+    likely = torch.stack(before, 1) * torch.stack(after[::-1], 1)
+    hidden = batch.targets != IGNORED
+    right = likely.argmax(-1)[hidden] == batch.targets[hidden]
+    return float(right.float().mean())
+
+
+def _normalised(x: Tensor) -> Tensor:
+    return x / x.sum(-1, keepdim=True)
+
+
 def two_scan_errors(n: int, state: int, seed: int) -> tuple[float, float, int]:
     """Return how far two scans are from the dense matrix, and the rank of their blocks.
 
@@ -223,17 +257,10 @@ def scan_seconds(lengths: Sequence[int], rounds: int, seed: int) -> list[float]:
         Of all numbers.
     """
     generator = torch.Generator().manual_seed(seed)
-    given = []
-    for n in lengths:
-        ways = [
-            (
-                torch.randn(1, 1, n, 32, generator=generator),
-                torch.randn(1, 1, n, 32, generator=generator),
-                -torch.rand(1, HEADS, n, generator=generator),
-            )
-            for _ in range(2)
-        ]
-        given.append((*ways, torch.randn(1, HEADS, n, 32, generator=generator)))
+    given = [
+        (_random_way(n, generator), _random_way(n, generator), _random_values(n, generator))
+        for n in lengths
+    ]
     seconds = [math.inf] * len(given)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -246,3 +273,13 @@ def scan_seconds(lengths: Sequence[int], rounds: int, seed: int) -> list[float]:
     finally:
         torch.set_num_threads(threads)
     return seconds
+
+
+def _random_way(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Return c, b and log decays of one direction, with a state of 32."""
+    c, b = (torch.randn(1, 1, n, 32, generator=generator) for _ in range(2))
+    return c, b, -torch.rand(1, HEADS, n, generator=generator)
+
+
+def _random_values(n: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(1, HEADS, n, 32, generator=generator)

@@ -132,7 +132,8 @@ class _Recaller(nn.Module):
         return found
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        rows, n, width = x.shape
+        return x.view(rows, n, self.heads, width // self.heads).transpose(1, 2)
 
 
 def recall_losses(

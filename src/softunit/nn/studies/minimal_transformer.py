@@ -149,7 +149,8 @@ def train_and_test(
     pictures, labels = _tensors(train)
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(seed)
-        model = PatchModel(kind, sizes, *pictures.shape[1:], int(labels.max()) + 1)
+        patches, pixels = pictures.shape[1:]
+        model = PatchModel(kind, sizes, patches, pixels, int(labels.max()) + 1)
     losses = _fit(model, pictures, labels, sizes, torch.Generator().manual_seed(seed))
     shown, right = _tensors(test)
     with torch.no_grad():

@@ -130,4 +130,5 @@ def feature_errors(
 
 
 def _unit_length(x: Tensor) -> Tensor:
-    return x / x.norm(dim=-1, keepdim=True)
+    length: Tensor = x.norm(dim=-1, keepdim=True)
+    return x / length

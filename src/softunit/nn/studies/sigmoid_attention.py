@@ -177,6 +177,7 @@ def text_losses(
     steps: int = 600,
     layer_scale: float = 0.1,
     letters: int = 400_000,
+    batches: int = 8,
     seed: int = 0,
     tick: Callable[[str], None] | None = None,
 ) -> dict[str, float]:
@@ -194,6 +195,8 @@ def text_losses(
         Where the scale of what attention adds begins, for every unit.
     letters : int, default 400_000
         Characters of the text.
+    batches : int, default 8
+        Of 64 held out sequences each, which judge it.
     seed : int, default 0
         Parameters and batches follow from it.
     tick : callable, optional
@@ -217,9 +220,10 @@ def text_losses(
             tick(f"a model of characters with {unit}, {steps} steps")
         model = SequenceModel(task.vocabulary, 48, 2, 4, unit=unit_of(unit), seed=seed)
         for block in model.blocks:
-            block.mixing = _Scaled(block.mixing, 48, layer_scale)
+            inner = block.get_submodule("mixing")
+            block.add_module("mixing", _Scaled(inner, 48, layer_scale))
         curve = train(model, task, Training(steps=steps, rows=16, rate=6e-3, seed=seed))
         if curve.stopped:
             raise InputError(f"The training with {unit!r} broke off: {curve.stopped}")
-        found[unit] = score(model, task, batches=8).loss
+        found[unit] = score(model, task, batches=batches).loss
     return found

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from softunit.nn.attention import PolynomialTensor, attend, reference
 from softunit.nn.studies.one_thread import least_seconds, one_thread
 
-RATE = 0.02
+RATE = 0.03
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Detector(nn.Module):
         What it begins with.
     """
 
-    WIDTH, VALUES, START, SCALE = 64, 8, 0.3, 0.125
+    WIDTH, VALUES, START, SCALE = 64, 8, 0.2, 0.125
 
     def __init__(self, task: Triples, pairs: bool, rng: np.random.Generator) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ def learned(task: Triples, pairs: bool, steps: int, rng: np.random.Generator) ->
             loss = nn.functional.binary_cross_entropy_with_logits(
                 model(query, token), there.float()
             )
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
             if (step + 1) % max(1, steps // 10) == 0:
                 at.append(step + 1)

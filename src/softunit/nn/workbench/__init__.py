@@ -3,6 +3,7 @@
 from softunit.nn.workbench.contenders import (
     Contender,
     UnitContender,
+    fitted,
     unit_contender,
     unit_names,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "device_fault",
     "draw",
     "errors",
+    "fitted",
     "forward",
     "forward_backward",
     "free_on_device",

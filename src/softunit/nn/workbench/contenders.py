@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -101,6 +101,33 @@ class UnitContender(Contender):
             return attend(q, k, v, unit=unit, causal=causal, bias=bias)
 
         return mixed
+
+
+def fitted(contender: Contender, shape: Shape) -> tuple[Shape | None, str]:
+    """Return the shape at which something can be measured, and what is to be said about it.
+
+    Where the shape is refused, a quarter of its width is tried, and halves of that down to four.
+
+    Parameters
+    ----------
+    contender : Contender
+    shape : Shape
+
+    Returns
+    -------
+    tuple of Shape or None, and str
+        None where every width is refused, with the sentence of the first refusal.
+    """
+    refusal = contender.missing(shape)
+    if not refusal:
+        return shape, ""
+    width = shape.width // 4
+    while width >= 4:
+        narrow = replace(shape, width=width)
+        if not contender.missing(narrow):
+            return narrow, f"Measured with width {width} in place of {shape.width}: {refusal}"
+        width //= 2
+    return None, refusal
 
 
 def unit_contender(name: str) -> UnitContender:

@@ -94,7 +94,7 @@ def times(
     """
     linear = contender.linear
     found: dict[str, Any] = {"linear": linear, "points": [], "stopped": "", "note": ""}
-    power = 3.2 if _cubic(contender) else 2.2
+    power = 3.2 if _of_pairs(contender) else 2.2
     for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
         one = foretold(found["points"], n, "both", power=power)
         if one > limits.seconds:
@@ -131,7 +131,9 @@ def _made(contender: Contender, shape: Shape, compiled: bool) -> Mix:
     return fast
 
 
-def _timed(mix: Mix, inputs: Inputs, budget: float, device: str, *, warm: bool) -> dict[str, Any]:
+def _timed(
+    mix: Mix, inputs: Inputs, budget: float, device: str, *, warm: bool, enough: float
+) -> dict[str, Any]:
     """Return the point of one length; a run that takes seconds needs none before it."""
     point: dict[str, Any] = {}
     for key, run in (("forward", forward), ("both", forward_backward)):
@@ -182,7 +184,7 @@ def memory(
     found["largest"] = _largest(contender, shape, seed)
     said(found)
     seconds: list[dict[str, Any]] = []
-    power = 3.2 if _cubic(contender) else 2.2
+    power = 3.2 if _of_pairs(contender) else 2.2
     for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
         if stop := _memory_stop(found["points"], seconds, n, limits, power):
             found["stopped"] = stop
@@ -237,7 +239,7 @@ def _memory_stop(
 def _largest(contender: Contender, shape: Shape, seed: int) -> dict[str, Any]:
     """Return how many numbers the largest array holds at two lengths, and how that grows."""
     found: list[tuple[int, int, str]] = []
-    for n in (256, 512) if _cubic(contender) else (1024, 2048):
+    for n in (128, 256) if _of_pairs(contender) else (1024, 2048):
         try:
             inputs, _ = contender.inputs(shape.at(n), seed)
         except InputError as error:
@@ -255,7 +257,7 @@ def _largest(contender: Contender, shape: Shape, seed: int) -> dict[str, Any]:
     }
 
 
-def _cubic(contender: Contender) -> bool:
-    """Whether weights are of pairs of keys, without a form of linear time."""
+def _of_pairs(contender: Contender) -> bool:
+    """Whether weights are of pairs of keys, which may cost n^3 or have many features."""
     unit = getattr(contender, "unit", None)
-    return bool(unit is not None and unit.pairs and not unit.linear)
+    return bool(unit is not None and unit.pairs)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from typing import Any, Literal
+
+import torch
 
 from softunit.errors import InputError
 from softunit.nn.attention import AttentionUnit
-from softunit.nn.studies.models import SequenceModel, Training, score, train
+from softunit.nn.studies.models import SequenceModel, Training, loss_of, score, train
 from softunit.nn.studies.sequences import AssociativeRecall, CharacterText, Task, library_text
 from softunit.nn.workbench.contenders import UnitContender
 from softunit.nn.workbench.costs import Shape
@@ -106,7 +110,8 @@ def trained(
     Returns
     -------
     dict
-        refused (a sentence, and nothing else), or causal, parameters, losses, stopped, seconds,
+        refused (a sentence, and nothing else: the unit cannot, or would take far longer than the
+        seconds of the training), or causal, parameters, losses, stopped, seconds,
         loss and accuracy.
     """
     refusal = "" if name == "hidden" else causal_refusal(unit)
@@ -115,6 +120,9 @@ def trained(
     causal = name != "hidden" and not refusal
     task = task_of(name)
     model = model_of(name, task, unit, causal=causal, seed=training.seed).to(device)
+    slow = _too_slow(model, task, training)
+    if slow:
+        return {"refused": slow}
     losses: list[float] = []
     size = sum(p.numel() for p in model.parameters())
     found: dict[str, Any] = {"causal": causal, "parameters": size, "losses": losses}
@@ -132,3 +140,26 @@ def trained(
         return found | dataclasses.asdict(score(model, task))
     except InputError as error:
         return found | {"stopped": f"after training the unit refused its input: {error}"}
+
+
+def _too_slow(model: SequenceModel, task: Task, training: Training) -> str:
+    """Return that the steps would take over twice the seconds there are, or an empty text."""
+    batch = task.draw(1, torch.Generator().manual_seed(training.seed))
+    batch = batch.to(next(model.parameters()).device)
+    taken = math.inf
+    for _ in range(2):  # the first makes what is made once
+        begin = time.perf_counter()
+        try:
+            loss_of(model, batch).backward()
+        except InputError as error:
+            return str(error)
+        taken = min(taken, time.perf_counter() - begin)
+    model.zero_grad(set_to_none=True)
+    # Batches are faster than their sequences one by one, though not by more than this.
+    foretold = taken * max(1.0, training.rows / 4) * training.steps
+    if foretold < 2 * training.seconds:
+        return ""
+    return (
+        f"{training.steps} steps of {training.rows} sequences would take about"
+        f" {foretold / 60:,.0f} minutes or more; a training may take {training.seconds:,.0f} s."
+    )
