@@ -170,7 +170,7 @@ def test_a_record_tells_the_worst_slope_of_linear_units():
     ("told", "words"),
     [
         ({"format": "other"}, "is no record of softunit bench attention"),
-        (record(Plan((), (), heads=2), {}, []), "measured with heads 2; now it is 1"),
+        (record(Plan((), (), (32, 64), heads=2), {}, []), "measured with heads 2; now it is 1"),
     ],
 )
 def test_only_a_record_of_the_same_settings_is_resumed(told, words):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="units of attention are written for PyTorch")
+pytest.importorskip("torch", reason="units of attention are written for PyTorch")
+
+import torch
 
 from softunit.nn import workbench
 from softunit.nn.attention import UNITS

@@ -89,8 +89,8 @@ def _notes(seconds: list[float], results: Results, best: float) -> tuple[str, ..
         "The task: walks of 48 tokens on a graph of 16 nodes with 4 successors each, 15 percent of"
         " the tokens hidden; two layers of width 32, state 16, trained alike on the same walks."
         " The sum of two recurrences has as many parameters as Hydra and lacks its shifts alone.",
-        f"Who knows the graph and sees both sides tells {100 * best:.1f} percent. Each seed has about"
-        " 15,000 hidden tokens to tell, so half a point is chance.",
+        f"Who knows the graph and sees both sides tells {100 * best:.1f} percent. Each seed asks"
+        " for about 15,000 hidden tokens, so half a point is chance.",
         f"Percent right for each seed: {each}.",
         f"Two scans took {per_token[0]:.1f} microseconds a token at {LENGTHS[0]} tokens and"
         f" {per_token[-1]:.1f} at {LENGTHS[-1]} (4 heads of width 32, state 32, one thread).",

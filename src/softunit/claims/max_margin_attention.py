@@ -95,7 +95,7 @@ class Run:
     @property
     def reached(self) -> Vector:
         """Seeds in which every input took its best token."""
-        return self.right == 1.0
+        return np.asarray(self.right == 1.0)
 
 
 def _compared(inputs: Inputs, path: Path) -> Run:

@@ -25,7 +25,9 @@ class Plan:
         By name; a unit whose name ends in "+rpe" gets a bias by distance.
     lengths : tuple of int, default (1024, 2048, 4096, 8192, 16384)
         Growing.
-    batch, heads, width : int, default 1, 4, 64
+    batch : int, default 1
+    heads : int, default 4
+    width : int, default 64
     threads : int, default 1
     device : str, default "cpu"
     dtype : str, default "float32"

@@ -73,7 +73,7 @@ def run_rows(
         By name, which parts are wanted.
     watch : callable, optional
         Told what is found, as it is found.
-    command : sequence of str, default WORKER
+    command : sequence of str, optional
         What starts a worker.
     """
     for row in rows:

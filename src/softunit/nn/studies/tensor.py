@@ -157,7 +157,7 @@ class Detector(nn.Module):
         What it begins with.
     """
 
-    WIDTH, VALUES, START, SCALE = 64, 8, 0.2, 0.125
+    WIDTH, VALUES, START, SCALE = 128, 8, 0.2, 0.125
 
     def __init__(self, task: Triples, pairs: bool, rng: np.random.Generator) -> None:
         super().__init__()
