@@ -110,9 +110,9 @@ def trained(
     Returns
     -------
     dict
-        refused (a sentence, and nothing else: the unit cannot, or would take far longer than the
-        seconds of the training), or causal, parameters, losses, stopped, seconds,
-        loss and accuracy.
+        refused (a sentence, and nothing else: the unit cannot, or would take longer than the
+        seconds of the training), or causal, parameters, losses, stopped, seconds, loss and
+        accuracy.
     """
     refusal = "" if name == "hidden" else causal_refusal(unit)
     if refusal and name == "text":
@@ -143,7 +143,7 @@ def trained(
 
 
 def _too_slow(model: SequenceModel, task: Task, training: Training) -> str:
-    """Return that the steps would take over twice the seconds there are, or an empty text."""
+    """Return that the steps would take longer than there is time, or an empty text."""
     batch = task.draw(1, torch.Generator().manual_seed(training.seed))
     batch = batch.to(next(model.parameters()).device)
     taken = math.inf
@@ -155,9 +155,9 @@ def _too_slow(model: SequenceModel, task: Task, training: Training) -> str:
             return str(error)
         taken = min(taken, time.perf_counter() - begin)
     model.zero_grad(set_to_none=True)
-    # Batches are faster than their sequences one by one, though not by more than this.
-    foretold = taken * max(1.0, training.rows / 4) * training.steps
-    if foretold < 2 * training.seconds:
+    # A batch is faster than its sequences one by one, by about two.
+    foretold = taken * max(1.0, training.rows / 2) * training.steps
+    if foretold < training.seconds:
         return ""
     return (
         f"{training.steps} steps of {training.rows} sequences would take about"
