@@ -79,7 +79,6 @@ def small(**given):
         "perpendicular": False,
         "steps": 40,
         "enough": 2.0,
-        "lost": 2.0,
     }
     return grokking.train(
         grokking.Setting(**(settings | given)), 7, 0.7, 0, lambda where: None, every=10
@@ -102,9 +101,8 @@ def test_a_broken_projection_is_seen(monkeypatch):
     assert small(perpendicular=True).along > 1e-4
 
 
-def test_it_stops_when_enough_is_right_or_lost():
+def test_it_stops_when_enough_is_right():
     assert small(enough=0.0).steps == [0]
-    assert small(lost=0.0).steps == [0]
 
 
 def test_the_task_is_addition():

@@ -10,13 +10,12 @@ if TYPE_CHECKING:
     from softunit.nn.studies.grokking import Course, Loss
 
 PRIME, SHARE = 47, 0.7
-STEPS = 24_000
-NEVER = 2.0  # no share reaches it
-# name, loss, learning rate, factor of the initial weights, perpendicular, when it stops
-SETTINGS: tuple[tuple[str, Loss, float, float, bool, float, float], ...] = (
-    ("cross-entropy", "cross_entropy", 5e-3, 0.5, False, 1.0, 1.0),
-    ("StableMax", "stablemax", 5e-3, 0.5, False, 0.92, NEVER),
-    ("cross-entropy, perpendicular", "cross_entropy", 1e-3, 3.0, True, 0.999, NEVER),
+STEPS = 12_000
+# name, loss, learning rate, factor of the initial weights, perpendicular, test share to stop at
+SETTINGS: tuple[tuple[str, Loss, float, float, bool, float], ...] = (
+    ("cross-entropy", "cross_entropy", 5e-3, 0.5, False, 1.0),
+    ("StableMax", "stablemax", 5e-3, 0.5, False, 0.92),
+    ("cross-entropy, perpendicular", "cross_entropy", 1e-3, 3.0, True, 0.999),
 )
 
 
@@ -27,8 +26,8 @@ def measure(effort: Effort) -> Evidence:
     steps = effort.count(STEPS, 2)
     every = max(1, min(200, steps // 5))
     courses: dict[str, Course] = {}
-    for name, loss, rate, start, perpendicular, enough, lost in SETTINGS:
-        setting = Setting(loss, rate, start, perpendicular, steps, enough, lost)
+    for name, loss, rate, start, perpendicular, enough in SETTINGS:
+        setting = Setting(loss, rate, start, perpendicular, steps, enough)
 
         def tick(where: str, name: str = name) -> None:
             effort.tick(f"{name}, {where}")
@@ -88,8 +87,14 @@ def _notes(courses: dict[str, Course]) -> tuple[str, ...]:
         f"With plain cross-entropy {plain.zero_gradient[-1]:.0%} of the samples end with a gradient"
         " of zero in every score; a zero loss leaves the scores of other classes gradients that"
         " float32 still holds, but none that raises the right one.",
-        "Cross-entropy stops once all losses are zero, StableMax and perpendicular gradients once"
-        f" 92 and 99.9 percent of the test are right; all at the latest after {STEPS} steps.",
+        "StableMax and perpendicular gradients stop once 92 and 99.9 percent of the test are right,"
+        f" plain cross-entropy after {STEPS} steps.",
+        "The result rests on settings that the claim leaves open: Adam's beta2 is 0.99 and its"
+        " epsilon 1e-25. With PyTorch's beta2 of 0.999 steps shrink with the gradients: in trials"
+        " with 384 samples in each step, cross-entropy had at most a third of its losses at zero in"
+        " 21,800 steps, and StableMax needed 20,200 for 90 percent. With beta2 = 0.99 and PyTorch's"
+        " epsilon of 1e-8, all losses were zero after 7,200 steps, and StableMax reached 92 percent"
+        " after 6,000.",
     )
 
 
