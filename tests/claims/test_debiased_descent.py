@@ -19,17 +19,6 @@ QUICK = Effort(share=0.01)
 STUDY = "softunit.nn.studies.in_context_regression.trained"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that wait for each other over small arrays take longer than the work."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def trainings():
     """The trainings of the quick measurement, done once."""

@@ -17,17 +17,6 @@ pytestmark = pytest.mark.skipif(
 QUICK = Effort(share=0.4)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that wait for each other over small arrays take longer than the work."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def failing(evidence):
     return [finding.what for finding in evidence.findings if not finding.holds]
 

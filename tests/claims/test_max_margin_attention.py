@@ -18,17 +18,6 @@ pytestmark = pytest.mark.skipif(
 QUICK = Effort(share=0.1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that wait for each other over small arrays take longer than the work."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def paths():
     """The trainings of the quick measurement, done once."""

@@ -15,7 +15,6 @@ from softunit.nn.attention import (
     RelativeBias,
     TensorAttention,
     attend,
-    reference,
     step,
     weights,
 )
@@ -23,40 +22,16 @@ from softunit.nn.attention import _pair_sums as sums_file
 from softunit.nn.attention import polynomial_tensor as polynomial_file
 from softunit.nn.attention._monomials import count_monomials, monomials
 from softunit.nn.attention._pair_sums import pair_sums, past_pairs
+from tests.nn.draws import agree, call, draw
+from tests.nn.draws import pairs as any_pairs
 
 UNIT = "tensor_polynomial"
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
-def draw(rng, *shapes, dtype=torch.float64):
-    return [torch.from_numpy(rng.standard_normal(shape)).to(dtype) for shape in shapes]
-
-
-def pairs(rng, n, m, d, e=3, lead=(2, 2)):
-    shapes = ((n, d), (m, d), (m, d), (m, e), (m, e))
-    drawn = draw(rng, *((*lead, *shape) for shape in shapes))
+def pairs(*given):
+    """Return q, two keys and two values, q and keys within the bound."""
+    drawn = any_pairs(*given)
     return [x.clamp(-0.9, 0.9) for x in drawn[:3]] + drawn[3:]
-
-
-def call(how, tensors, **where):
-    q, k1, k2, v1, v2 = tensors
-    return how(q, (k1, k2), (v1, v2), **where)
-
-
-def agree(rng, tensors, dtype, bias=None, **where):
-    """Compare the output and every gradient of the efficient form with the definition's."""
-    found, weight = [], None
-    for how in (attend, reference):
-        given = [x.to(dtype).clone().requires_grad_() for x in tensors]
-        added = None if bias is None else bias.to(dtype).clone().requires_grad_()
-        out = call(how, given, bias=added, **where)
-        if weight is None:
-            weight = torch.from_numpy(rng.standard_normal(out.shape)).to(dtype)
-        leaves = given if added is None else [*given, added]
-        found.append((out, *torch.autograd.grad((out * weight).sum(), leaves)))
-    for one, other in zip(*found, strict=True):
-        assert bool(torch.isfinite(one).all())
-        torch.testing.assert_close(one, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize(("d", "degree"), [(1, 4), (3, 1), (4, 4), (5, 3)])
@@ -113,7 +88,7 @@ def test_sums_of_monomials_equal_the_definition(rng, monkeypatch, dtype, n, m, d
 
 
 def test_it_is_within_its_error_of_the_exact_form(rng):
-    tensors = pairs(rng, 12, 15, 4, lead=(1, 1))
+    tensors = pairs(rng, 12, 15, 4, 3, (1, 1))
     tensors[3], tensors[4] = tensors[3].abs(), torch.ones_like(tensors[4])
     exact = call(attend, tensors, unit="tensor")
     before = math.inf

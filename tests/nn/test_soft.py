@@ -9,15 +9,10 @@ import pytest
 import torch
 
 from softunit.errors import InputError, SoftunitWarning
-from softunit.nn.attention import RelativeBias, Soft, attend, reference, step, weights
+from softunit.nn.attention import RelativeBias, Soft, attend, step, weights
 from softunit.nn.attention import soft as soft_file
 from softunit.nn.attention._landmarks import segment_means
-
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-
-
-def draw(rng, *shapes, dtype=torch.float64):
-    return [torch.from_numpy(rng.standard_normal(shape)).to(dtype) for shape in shapes]
+from tests.nn.draws import agree, draw
 
 
 def some_keys(rng, batch, m):
@@ -26,35 +21,15 @@ def some_keys(rng, batch, m):
     return mask
 
 
-def agree(rng, unit, tensors, dtype, **where):
-    """Compare the output and every gradient of the efficient form with the definition's."""
-    found = []
-    weight = None
-    bias = where.pop("bias", None)
-    for call in (attend, reference):
-        given = [x.to(dtype).requires_grad_() for x in map(torch.clone, tensors)]
-        added = None if bias is None else bias.to(dtype).clone().requires_grad_()
-        passed = RelativeBias(added) if bias is not None and bias.ndim == 1 else added
-        out = call(*given, unit=unit, bias=passed, **where)
-        if weight is None:
-            weight = torch.from_numpy(rng.standard_normal(out.shape)).to(dtype)
-        leaves = given if added is None else [*given, added]
-        found.append((out, *torch.autograd.grad((out * weight).sum(), leaves)))
-    for one, other in zip(*found, strict=True):
-        assert bool(torch.isfinite(one).all())
-        tolerance = TOLERANCE[dtype] * max(1.0, float(other.detach().abs().max()))
-        torch.testing.assert_close(one, other, rtol=0.0, atol=tolerance)
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("normalisation", ["symmetric", "rows", "none"])
 @pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 5), (2, 2, 1), (63, 100, 5), (257, 257, 24)])
 def test_landmarks_equal_the_definition(rng, dtype, normalisation, n, m, d):
     unit = Soft(normalisation=normalisation)
     tensors = draw(rng, (2, 2, n, d), (2, 2, m, d), (2, 2, m, 3))
-    agree(rng, unit, tensors, dtype)
+    agree(rng, tensors, dtype, unit=unit)
     (bias,) = draw(rng, (2, 1, 1, m))
-    agree(rng, unit, tensors, dtype, mask=some_keys(rng, 2, m), bias=bias)
+    agree(rng, tensors, dtype, unit=unit, mask=some_keys(rng, 2, m), bias=bias)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -68,11 +43,11 @@ def test_the_exact_kernel_equals_the_definition(rng, monkeypatch, dtype, normali
     entries = torch.from_numpy(rng.random((n, m)) < 0.5)
     entries[3] = False
     full, distance = draw(rng, (n, m), (n + m - 1,))
-    agree(rng, unit, tensors, dtype)
-    agree(rng, unit, tensors, dtype, mask=entries, bias=full)
-    agree(rng, unit, tensors, dtype, mask=some_keys(rng, 2, m), bias=distance)
+    agree(rng, tensors, dtype, unit=unit)
+    agree(rng, tensors, dtype, unit=unit, mask=entries, bias=full)
+    agree(rng, tensors, dtype, unit=unit, mask=some_keys(rng, 2, m), bias=distance)
     if normalisation != "symmetric":
-        agree(rng, unit, tensors, dtype, causal="bottom-right", mask=some_keys(rng, 2, m))
+        agree(rng, tensors, dtype, unit=unit, causal="bottom-right", mask=some_keys(rng, 2, m))
 
 
 def test_the_scale_is_the_kernel_of_the_paper(rng):

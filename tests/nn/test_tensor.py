@@ -8,41 +8,9 @@ import pytest
 import torch
 
 from softunit.errors import InputError
-from softunit.nn.attention import RelativeBias, TensorAttention, attend, reference, step, weights
+from softunit.nn.attention import TensorAttention, attend, step, weights
 from softunit.nn.attention import tensor as tensor_file
-
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-
-
-def draw(rng, *shapes, dtype=torch.float64):
-    return [torch.from_numpy(rng.standard_normal(shape)).to(dtype) for shape in shapes]
-
-
-def pairs(rng, n, m, d, e=3, lead=(2, 2)):
-    shapes = ((n, d), (m, d), (m, d), (m, e), (m, e))
-    return draw(rng, *((*lead, *shape) for shape in shapes))
-
-
-def call(how, tensors, **where):
-    q, k1, k2, v1, v2 = tensors
-    return how(q, (k1, k2), (v1, v2), **where)
-
-
-def agree(rng, tensors, dtype, bias=None, **where):
-    """Compare the output and every gradient of the efficient form with the definition's."""
-    found, weight = [], None
-    for how in (attend, reference):
-        given = [x.to(dtype).clone().requires_grad_() for x in tensors]
-        added = None if bias is None else bias.to(dtype).clone().requires_grad_()
-        passed = RelativeBias(added) if bias is not None and bias.ndim == 1 else added
-        out = call(how, given, unit="tensor", bias=passed, **where)
-        if weight is None:
-            weight = torch.from_numpy(rng.standard_normal(out.shape)).to(dtype)
-        leaves = given if added is None else [*given, added]
-        found.append((out, *torch.autograd.grad((out * weight).sum(), leaves)))
-    for one, other in zip(*found, strict=True):
-        assert bool(torch.isfinite(one).all())
-        torch.testing.assert_close(one, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+from tests.nn.draws import agree, call, draw, pairs
 
 
 def test_one_entry_by_hand():
@@ -66,10 +34,10 @@ def test_blocks_equal_the_definition(rng, monkeypatch, dtype, n, m, d, held):
     entries[0] = False
     keys = torch.from_numpy(rng.random((2, 1, 1, m)) < 0.6)
     of_keys, full, distance = draw(rng, (2, 1, 1, m), (n, m), (n + m - 1,))
-    agree(rng, tensors, dtype)
-    agree(rng, tensors, dtype, mask=keys, bias=of_keys, causal=True)
-    agree(rng, tensors, dtype, mask=entries, bias=full)
-    agree(rng, tensors, dtype, bias=distance, causal="bottom-right")
+    agree(rng, tensors, dtype, unit="tensor")
+    agree(rng, tensors, dtype, unit="tensor", mask=keys, bias=of_keys, causal=True)
+    agree(rng, tensors, dtype, unit="tensor", mask=entries, bias=full)
+    agree(rng, tensors, dtype, unit="tensor", bias=distance, causal="bottom-right")
 
 
 def test_a_single_tensor_stands_for_both(rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,17 +30,34 @@ def past_sums(a: Tensor, b: Tensor, c: Tensor, offset: int) -> Tensor:
     offset : int
         0: row i sees keys up to i; m - n: the last row sees the last key.
     """
-    n, m = a.shape[-2], b.shape[-2]
-    seen_by_all, blind = min(max(offset, 0), m), min(max(-offset, 0), n)
+    seen_by_all, blind, (keys, values) = square_of(a.shape[-2], (b, c), offset)
     rows = a[..., blind:, :]
-    # What is left starts with row i seeing keys up to i: a square, once cut or filled up.
-    fill = (n - blind) - (m - seen_by_all)
-    keys, values = (_fitted(x[..., seen_by_all:, :], fill) for x in (b, c))
     out: Tensor = causal_sums(rows, keys, values, False)
     if seen_by_all:
         head = b[..., :seen_by_all, :].mT @ c[..., :seen_by_all, :]
         out = out + rows @ head
     return pad(out, (0, 0, blind, 0)) if blind else out
+
+
+def square_of(n: int, keys: Sequence[Tensor], offset: int) -> tuple[int, int, list[Tensor]]:
+    """Return how many keys all rows see, how many rows see none, and the square that is left.
+
+    The square is the keys after those: cut, or filled up with zeros, to as many as there are rows
+    after the blind ones. In it row i sees keys up to i.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    keys : sequence of Tensor of shape (..., m, width)
+        Keys, and what else there is of them.
+    offset : int
+        Row i sees keys up to i + offset.
+    """
+    m = keys[0].shape[-2]
+    seen_by_all, blind = min(max(offset, 0), m), min(max(-offset, 0), n)
+    fill = (n - blind) - (m - seen_by_all)
+    return seen_by_all, blind, [_fitted(x[..., seen_by_all:, :], fill) for x in keys]
 
 
 def _fitted(x: Tensor, fill: int) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-Pair = tuple[Tensor, Tensor]
+from softunit.nn.attention._causal_sums import square_of
+from softunit.nn.attention._gradient_op import differentiated_by
+from softunit.nn.attention._pair_unit import Pair
 
 CHUNK = 64
 """Tokens whose running sums are made at once."""
@@ -33,23 +34,12 @@ def past_pairs(a: Tensor, b: Pair, c: Pair, offset: int, state: Pair | None = No
     state : pair of Tensor of shape (batch, heads, r, e), optional
         Sums over keys before all of these.
     """
-    n, m = a.shape[-2], b[0].shape[-2]
-    head, blind = min(max(offset, 0), m), min(max(-offset, 0), n)
-    # What is left starts with row i seeing keys up to i: a square, once cut or filled up.
-    fill = (n - blind) - (m - head)
-    rest = [_fitted(x[..., head:, :], fill) for x in (*b, *c)]
+    head, blind, rest = square_of(a.shape[-2], (*b, *c), offset)
     starts = [x[..., :head, :].mT @ y[..., :head, :] for x, y in zip(b, c, strict=True)]
     if state is not None:
         starts = [x + y for x, y in zip(starts, state, strict=True)]
     out: Tensor = pair_sums(a[..., blind:, :], *rest, *starts)
     return pad(out, (0, 0, blind, 0)) if blind else out
-
-
-def _fitted(x: Tensor, fill: int) -> Tensor:
-    """Return x with `fill` more rows of zeros, or with so many fewer rows."""
-    if fill > 0:
-        return pad(x, (0, 0, 0, fill))
-    return x[..., : x.shape[-2] + fill, :] if fill else x
 
 
 @torch.library.custom_op(
@@ -75,9 +65,7 @@ def pair_sums(
 
 
 @pair_sums.register_fake
-def _shape(
-    a: Tensor, b1: Tensor, b2: Tensor, c1: Tensor, c2: Tensor, s1: Tensor, s2: Tensor
-) -> Tensor:
+def _shape(a: Tensor, b1: Tensor, b2: Tensor, c1: Tensor, *rest: Tensor) -> Tensor:
     return torch.empty_like(c1)
 
 
@@ -87,19 +75,11 @@ def _shape(
     schema="(Tensor a, Tensor b1, Tensor b2, Tensor c1, Tensor c2, Tensor s1, Tensor s2,"
     " Tensor grad) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
-def pair_gradients(
-    a: Tensor,
-    b1: Tensor,
-    b2: Tensor,
-    c1: Tensor,
-    c2: Tensor,
-    s1: Tensor,
-    s2: Tensor,
-    grad: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def pair_gradients(*given: Tensor) -> tuple[Tensor, ...]:
     """Return the gradients of all seven: those of keys and values are running sums from the end."""
-    given = (a, b1, b2, c1, c2, s1, s2)
-    found = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in given]
+    *inputs, grad = given
+    a, b1, b2, c1, c2, s1, s2 = inputs
+    found = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in inputs]
     for group in _groups(a, c1):
         before: list[Pair] = [(s1[..., group, :], s2[..., group, :])]
         cuts = [
@@ -127,25 +107,12 @@ def pair_gradients(
                 later[side] = behind[..., 0, :, :]
         for side in range(2):
             found[5 + side][..., group, :] = later[side]
-    first, second, third, fourth, fifth, sixth, seventh = found
-    return first, second, third, fourth, fifth, sixth, seventh
+    return tuple(found)
 
 
 @pair_gradients.register_fake
-def _shapes(
-    a: Tensor,
-    b1: Tensor,
-    b2: Tensor,
-    c1: Tensor,
-    c2: Tensor,
-    s1: Tensor,
-    s2: Tensor,
-    grad: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    first, second, third, fourth, fifth, sixth, seventh = (
-        x.new_empty(x.shape) for x in (a, b1, b2, c1, c2, s1, s2)
-    )
-    return first, second, third, fourth, fifth, sixth, seventh
+def _shapes(*given: Tensor) -> tuple[Tensor, ...]:
+    return tuple(x.new_empty(x.shape) for x in given[:-1])
 
 
 def _chunks(a: Tensor) -> Iterator[slice]:
@@ -185,13 +152,4 @@ def _after(keys: Pair, values: Pair, before: Pair) -> Pair:
     return first, second
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-    gradients: tuple[Tensor, ...] = pair_gradients(*ctx.saved_tensors, grad)
-    return gradients
-
-
-pair_sums.register_autograd(_backward, setup_context=_keep)
+differentiated_by(pair_sums, pair_gradients)

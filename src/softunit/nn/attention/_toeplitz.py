@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from softunit.nn.attention._gradient_op import differentiated_by
 
 ENTRIES = 1 << 18
 """Numbers that are transformed at a time: few enough for the cache."""
@@ -162,13 +162,4 @@ def _shapes(
     return a.new_empty(a.shape), b.new_empty(b.shape), c.new_empty(c.shape), t.new_empty(t.shape)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-    gradients: tuple[Tensor, ...] = toeplitz_gradients(*ctx.saved_tensors, grad)
-    return gradients
-
-
-toeplitz_sums.register_autograd(_backward, setup_context=_keep)
+differentiated_by(toeplitz_sums, toeplitz_gradients)

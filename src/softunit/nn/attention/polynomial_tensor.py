@@ -14,15 +14,8 @@ from softunit.errors import InputError
 from softunit.nn.attention._dropout import thinned
 from softunit.nn.attention._monomials import count_monomials, monomials
 from softunit.nn.attention._pair_sums import past_pairs
+from softunit.nn.attention._pair_unit import Pair, PairUnit, pair_pattern, pair_scores
 from softunit.nn.attention._pattern import Pattern
-from softunit.nn.attention._unit import AttentionUnit
-from softunit.nn.attention.tensor import (
-    Pair,
-    mixed_pairs,
-    of_single_keys,
-    pair_pattern,
-    pair_scores,
-)
 
 HELD = 1 << 22
 """Features of a call that are kept for the gradient: more are made anew, a part at a time."""
@@ -30,7 +23,7 @@ State = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class PolynomialTensor(AttentionUnit):
+class PolynomialTensor(PairUnit):
     """Tensor attention with weights p(s) / sum p(s), p(s) = sum_{t <= degree} s^t / t!.
 
     The polynomial of a score s = scale <q_i, k1_j * k2_l> is a sum of r = C(d + degree, degree)
@@ -71,7 +64,6 @@ class PolynomialTensor(AttentionUnit):
 
     name: ClassVar[str] = "tensor_polynomial"
     linear: ClassVar[bool] = True
-    pairs: ClassVar[bool] = True
 
     degree: int = 4
     bound: float = 1.0
@@ -85,10 +77,6 @@ class PolynomialTensor(AttentionUnit):
                 )
         if not (math.isfinite(self.bound) and self.bound > 0):
             raise InputError(f"`bound` must be finite and above zero; got {self.bound!r}.")
-
-    def default_scale(self, d: int) -> float:
-        """Return 1 / d."""
-        return 1.0 / d
 
     def error(self, d: int, scale: float | None = None) -> float:
         """Return the largest |p(s) - exp(s)| / exp(s) for entries within the bound.
@@ -127,27 +115,8 @@ class PolynomialTensor(AttentionUnit):
         if not torch.compiler.is_compiling():
             self._check_entries(q, k, pattern)
 
-    def reference_weights(self, q: Tensor, k: Pair, pattern: Pattern, scale: float) -> Tensor:
-        """Return the weight of each key over its partners, as the mean of its two places.
-
-        Shape (batch, heads, n, m), from all n m^2 weights.
-        """
-        return of_single_keys(self.pair_weights(q, k, pattern, scale))
-
-    def reference(self, q: Tensor, k: Pair, v: Pair, pattern: Pattern, scale: float) -> Tensor:
-        """Return the output from all n m^2 weights: (batch, heads, n, e)."""
-        return mixed_pairs(self.pair_weights(q, k, pattern, scale), v)
-
     def pair_weights(self, q: Tensor, k: Pair, pattern: Pattern, scale: float) -> Tensor:
-        """Return all weights by their plain definition, of shape (batch, heads, n, m, m).
-
-        Parameters
-        ----------
-        q : Tensor of shape (batch, heads, n, d)
-        k : pair of Tensor of shape (batch, heads, m, d)
-        pattern : Pattern
-        scale : float
-        """
+        """Return all weights by their plain definition: (batch, heads, n, m, m)."""
         self._check_degree(q.shape[-1], scale)
         scores = pair_scores(q, k, scale)
         term = weights = torch.ones_like(scores)

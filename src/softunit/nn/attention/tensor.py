@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from softunit.nn.attention._pair_unit import Pair, PairUnit, pair_pattern, pair_scores
 from softunit.nn.attention._pattern import Pattern
-from softunit.nn.attention._unit import AttentionUnit
-
-Pair = tuple[Tensor, Tensor]
 
 HELD = 1 << 22
 """Scores of a block of queries, each of which has m m of them."""
@@ -20,7 +18,7 @@ UNSEEN = -1e30
 
 
 @dataclass(frozen=True)
-class TensorAttention(AttentionUnit):
+class TensorAttention(PairUnit):
     """Weights on pairs of keys, p_i(j, l) ~ exp(scale <q_i, k1_j * k2_l>), * entry by entry.
 
     out_i = sum_{j,l} p_i(j, l) v1_j * v2_l, where k = (k1, k2) and v = (v1, v2); one tensor stands
@@ -42,33 +40,9 @@ class TensorAttention(AttentionUnit):
     """
 
     name: ClassVar[str] = "tensor"
-    pairs: ClassVar[bool] = True
-
-    def default_scale(self, d: int) -> float:
-        """Return 1 / d."""
-        return 1.0 / d
-
-    def reference_weights(self, q: Tensor, k: Pair, pattern: Pattern, scale: float) -> Tensor:
-        """Return the weight of each key over its partners, as the mean of its two places.
-
-        Shape (batch, heads, n, m); w_ij = sum_l (p_i(j, l) + p_i(l, j)) / 2, which sums to one.
-        """
-        return of_single_keys(self.pair_weights(q, k, pattern, scale))
-
-    def reference(self, q: Tensor, k: Pair, v: Pair, pattern: Pattern, scale: float) -> Tensor:
-        """Return the output from all n m^2 weights: (batch, heads, n, e)."""
-        return mixed_pairs(self.pair_weights(q, k, pattern, scale), v)
 
     def pair_weights(self, q: Tensor, k: Pair, pattern: Pattern, scale: float) -> Tensor:
-        """Return all weights by their plain definition, of shape (batch, heads, n, m, m).
-
-        Parameters
-        ----------
-        q : Tensor of shape (batch, heads, n, d)
-        k : pair of Tensor of shape (batch, heads, m, d)
-        pattern : Pattern
-        scale : float
-        """
+        """Return all weights by their plain definition: (batch, heads, n, m, m)."""
         scores = pair_scores(q, k, scale)
         added, seen = pair_pattern(pattern)
         if added is not None:
@@ -125,52 +99,3 @@ def _nested(
         outer = outer.masked_fill(~seen, 0.0)
     values = (inner @ v[1][..., None, :, :]) * v[0][..., None, :, :]
     return (outer[..., None, :] @ values).squeeze(-2)
-
-
-def pair_scores(q: Tensor, k: Pair, scale: float) -> Tensor:
-    """Return scale <q_i, k1_j * k2_l>, of shape (batch, heads, n, m, m).
-
-    Parameters
-    ----------
-    q : Tensor of shape (batch, heads, n, d)
-    k : pair of Tensor of shape (batch, heads, m, d)
-    scale : float
-    """
-    return torch.einsum("...id,...jd,...ld->...ijl", scale * q, *k)
-
-
-def pair_pattern(pattern: Pattern) -> tuple[Tensor | None, Tensor | None]:
-    """Return the bias of pairs and which are seen, broadcasting to (batch, heads, n, m, m).
-
-    Parameters
-    ----------
-    pattern : Pattern
-        Of single keys.
-    """
-    added, seen = pattern.added(), pattern.visible()
-    if added is not None:
-        added = added[..., :, None] + added[..., None, :]
-    if seen is not None:
-        seen = seen[..., :, None] & seen[..., None, :]
-    return added, seen
-
-
-def mixed_pairs(weights: Tensor, v: Pair) -> Tensor:
-    """Return sum_{j,l} w_i(j, l) v1_j * v2_l, of shape (batch, heads, n, e).
-
-    Parameters
-    ----------
-    weights : Tensor of shape (batch, heads, n, m, m)
-    v : pair of Tensor of shape (batch, heads, m, e)
-    """
-    return torch.einsum("...ijl,...je,...le->...ie", weights, *v)
-
-
-def of_single_keys(weights: Tensor) -> Tensor:
-    """Return the weight of each key, the mean of its sums in both places: (batch, heads, n, m).
-
-    Parameters
-    ----------
-    weights : Tensor of shape (batch, heads, n, m, m)
-    """
-    return 0.5 * (weights.sum(-1) + weights.sum(-2))

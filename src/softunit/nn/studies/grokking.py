@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from softunit.nn.losses import softmax_collapse, stablemax_cross_entropy
 from softunit.nn.optim import PerpendicularGradient
+from softunit.nn.studies.one_thread import one_thread
 
 Loss = Literal["cross_entropy", "stablemax"]
 WIDTH = 200
@@ -71,6 +72,7 @@ class Course:
     along: float = 0.0
 
 
+@one_thread()
 def train(
     setting: Setting,
     prime: int,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from softunit.nn.attention import Hydra, quasiseparable, quasiseparable_matrix, semiseparable
 from softunit.nn.attention.hydra import Parts
 from softunit.nn.studies.models import Training, score, train
+from softunit.nn.studies.one_thread import one_thread
 from softunit.nn.studies.sequences import IGNORED, Batch
 
 Kind = Literal["hydra", "sum", "forward"]
@@ -130,6 +131,7 @@ class TokenModel(nn.Module):
         return found
 
 
+@one_thread()
 def hidden_tokens(
     kind: Kind, seed: int, steps: int, task: HiddenTokens | None = None
 ) -> tuple[float, tuple[float, ...]]:
@@ -243,6 +245,7 @@ def _largest_rank(matrices: Tensor) -> int:
     return max(ranks)
 
 
+@one_thread()
 def scan_seconds(lengths: Sequence[int], rounds: int, seed: int) -> list[float]:
     """Return the least processor time of two scans at each length, on one thread.
 
@@ -262,16 +265,11 @@ def scan_seconds(lengths: Sequence[int], rounds: int, seed: int) -> list[float]:
         for n in lengths
     ]
     seconds = [math.inf] * len(given)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for _ in range(rounds):
-            for place, (onward, back, x) in enumerate(given):
-                start = time.process_time()
-                quasiseparable(*onward, x, back=back)
-                seconds[place] = min(seconds[place], time.process_time() - start)
-    finally:
-        torch.set_num_threads(threads)
+    for _ in range(rounds):
+        for place, (onward, back, x) in enumerate(given):
+            start = time.process_time()
+            quasiseparable(*onward, x, back=back)
+            seconds[place] = min(seconds[place], time.process_time() - start)
     return seconds
 
 

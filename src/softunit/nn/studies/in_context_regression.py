@@ -13,6 +13,7 @@ from torch import Tensor
 
 from softunit.errors import InputError
 from softunit.nn.attention import attend
+from softunit.nn.studies.one_thread import one_thread
 from softunit.nn.studies.regressions import Array, Regressions, pieces
 
 Kind = Literal["softmax", "linear"]
@@ -154,6 +155,7 @@ class _Model:
         return _Model(self.kind, self.key_query[index], self.output[index], self.length)
 
 
+@one_thread()
 def trained(
     heads: int,
     kind: Kind = "softmax",
@@ -208,6 +210,7 @@ def trained(
     return Trained(_joined(finals), _joined(starts), np.stack(risks))
 
 
+@one_thread()
 def risk(layers: Layers, tasks: Regressions, count: int = 20_000, seed: int = 0) -> Array:
     """Return the mean squared error of each model on new tasks, (r,).
 

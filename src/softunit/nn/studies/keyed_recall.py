@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from softunit.errors import InputError
 from softunit.nn.attention import AttentionUnit, attend, weights
 from softunit.nn.attention.registry import unit_of
+from softunit.nn.studies.one_thread import one_thread
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class _Recaller(nn.Module):
         return x.view(rows, n, self.heads, width // self.heads).transpose(1, 2)
 
 
+@one_thread()
 def recall_losses(
     trained: str | AttentionUnit,
     judged: Mapping[str, str | AttentionUnit],

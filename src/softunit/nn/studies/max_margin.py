@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 
 from softunit.errors import InputError
 from softunit.nn.attention import attend
+from softunit.nn.studies.one_thread import one_thread
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Parametrisation = Literal["W", "KQ"]
@@ -100,6 +101,7 @@ def loss(W: Tensor, tokens: Tensor, queries: Tensor, scores: Tensor) -> Tensor:
     return softplus(-pay).mean(-1)
 
 
+@one_thread()
 def trained(
     inputs: Inputs,
     parametrisation: Parametrisation = "W",

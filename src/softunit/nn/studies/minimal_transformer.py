@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softunit.nn.attention import CollapsedAttention
+from softunit.nn.studies.one_thread import one_thread
 
 Kind = Literal["full", "without mlp", "collapsed", "symmetric"]
 KINDS: tuple[Kind, ...] = ("full", "without mlp", "collapsed", "symmetric")
@@ -124,6 +125,7 @@ class _Layer(nn.Module):
         return x if self.mlp is None else x + self.mlp(x)
 
 
+@one_thread()
 def train_and_test(
     kind: Kind,
     train: tuple[np.ndarray, np.ndarray],

@@ -82,6 +82,11 @@ def _entropy(w: Tensor) -> np.ndarray:
     return found
 
 
+def _normal(rng: np.random.Generator, *shape: int) -> list[Tensor]:
+    """Return queries, keys and values in float32."""
+    return [torch.tensor(rng.standard_normal(shape), dtype=torch.float32) for _ in range(3)]
+
+
 def linear_form_error(lengths: Sequence[int], d: int, rng: np.random.Generator) -> float:
     """Return the largest error of the linear form in float32, relative to the largest value.
 
@@ -98,9 +103,7 @@ def linear_form_error(lengths: Sequence[int], d: int, rng: np.random.Generator) 
     """
     worst = 0.0
     for n in lengths:
-        given = [
-            torch.tensor(rng.standard_normal((2, 2, n, d)), dtype=torch.float32) for _ in range(3)
-        ]
+        given = _normal(rng, 2, 2, n, d)
         wide = [x.double() for x in given]
         for causal in (False, True):
             wanted = reference(*wide, unit=UNIT, causal=causal)
@@ -127,10 +130,5 @@ def times(
     rng : Generator
         What queries, keys and values are drawn from.
     """
-    given = [
-        tuple(
-            torch.tensor(rng.standard_normal((1, 1, n, d)), dtype=torch.float32) for _ in range(3)
-        )
-        for n in lengths
-    ]
+    given = [_normal(rng, 1, 1, n, d) for n in lengths]
     return least_seconds([partial(attend, *x, unit=UNIT, causal=causal) for x in given], rounds)

@@ -15,7 +15,11 @@ LEAST_SECONDS = 0.02
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread for a while."""
+    """Let PyTorch use one thread for a while, and as many as before afterwards.
+
+    Threads gain nothing on arrays as small as those of the studies, and wait for each other at
+    full load. As `@one_thread()` it holds for the calls of a function.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -14,6 +14,7 @@ from softunit.errors import InputError
 from softunit.nn.attention import AttentionUnit, Sigmoid, attend, reference, weights
 from softunit.nn.attention.registry import unit_of
 from softunit.nn.studies.models import SequenceModel, Training, score, train
+from softunit.nn.studies.one_thread import one_thread
 from softunit.nn.studies.sequences import CharacterText, library_text
 
 Start = Literal["small", "torch"]
@@ -118,6 +119,7 @@ def _lipschitz(unit: str, x: Tensor, maps: list[Tensor]) -> float:
     return float(torch.linalg.matrix_norm(jacobian.reshape(x.numel(), x.numel()), 2))
 
 
+@one_thread()
 def forward_seconds(
     lengths: Sequence[int], units: Sequence[str], *, rounds: int = 10, seed: int = 0
 ) -> dict[str, list[float]]:
@@ -134,21 +136,17 @@ def forward_seconds(
     rounds : int, default 10
     seed : int, default 0
     """
-    generator, threads = torch.Generator().manual_seed(seed), torch.get_num_threads()
+    generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[float]] = {unit: [] for unit in units}
-    torch.set_num_threads(1)
-    try:
-        for n in lengths:
-            q, k, v = (torch.randn(1, 4, n, 64, generator=generator) for _ in range(3))
-            best = {(unit, causal): math.inf for unit in units for causal in (False, True)}
-            for _ in range(rounds):
-                for unit, causal in best:
-                    took = _seconds(q, k, v, unit, causal)
-                    best[unit, causal] = min(best[unit, causal], took)
-            for unit in units:
-                found[unit].append(0.5 * (best[unit, False] + best[unit, True]))
-    finally:
-        torch.set_num_threads(threads)
+    for n in lengths:
+        q, k, v = (torch.randn(1, 4, n, 64, generator=generator) for _ in range(3))
+        best = {(unit, causal): math.inf for unit in units for causal in (False, True)}
+        for _ in range(rounds):
+            for unit, causal in best:
+                took = _seconds(q, k, v, unit, causal)
+                best[unit, causal] = min(best[unit, causal], took)
+        for unit in units:
+            found[unit].append(0.5 * (best[unit, False] + best[unit, True]))
     return found
 
 
@@ -171,6 +169,7 @@ class _Scaled(nn.Module):
         return scaled
 
 
+@one_thread()
 def text_losses(
     units: Sequence[str],
     *,

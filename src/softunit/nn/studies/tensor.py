@@ -207,6 +207,7 @@ class Learned:
     percent: tuple[float, ...]
 
 
+@one_thread()
 def learned(task: Triples, pairs: bool, steps: int, rng: np.random.Generator) -> Learned:
     """Train a detector on new rows in every step, with Adam.
 
@@ -221,22 +222,19 @@ def learned(task: Triples, pairs: bool, steps: int, rng: np.random.Generator) ->
     rng : Generator
         What the start and all rows are drawn from.
     """
-    with one_thread():
-        model = Detector(task, pairs, rng)
-        adam = torch.optim.Adam(model.parameters(), lr=RATE)
-        at, percent = [], []
-        for step in range(steps):
-            adam.param_groups[0]["lr"] = RATE * (1 - step / steps)
-            query, token, there = task.rows(256, rng)
-            adam.zero_grad()
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                model(query, token), there.float()
-            )
-            loss.backward()
-            adam.step()
-            if (step + 1) % max(1, steps // 10) == 0:
-                at.append(step + 1)
-                percent.append(_percent(model, task, rng))
+    model = Detector(task, pairs, rng)
+    adam = torch.optim.Adam(model.parameters(), lr=RATE)
+    at, percent = [], []
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = RATE * (1 - step / steps)
+        query, token, there = task.rows(256, rng)
+        adam.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(model(query, token), there.float())
+        loss.backward()
+        adam.step()
+        if (step + 1) % max(1, steps // 10) == 0:
+            at.append(step + 1)
+            percent.append(_percent(model, task, rng))
     return Learned(tuple(at), tuple(percent))
 
 

@@ -12,6 +12,7 @@ import torch
 
 from softunit._typing import Array
 from softunit.nn.softmax import _compiled, two_pass_blocks, two_pass_softmax, two_pass_softmax_numpy
+from softunit.nn.studies.one_thread import one_thread
 
 FORMS = ("numpy", "torch", "c")
 
@@ -82,6 +83,7 @@ def has_kernel() -> str:
     return ""
 
 
+@one_thread()
 def times(scores: Array, rounds: int, tick: Callable[[str], None]) -> dict[str, float]:
     """Return the least processor seconds of softmax of one vector, by two sweeps, three, and torch.
 
@@ -96,18 +98,13 @@ def times(scores: Array, rounds: int, tick: Callable[[str], None]) -> dict[str, 
     }
     least = dict.fromkeys(ways, math.inf)
     repeats = max(1, (1 << 22) // len(scores))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for turn in range(rounds):
-            tick(f"{len(scores)} scores, round {turn + 1} of {rounds}")
-            for name, way in ways.items():
-                start = time.process_time()
-                for _ in range(repeats):
-                    way()
-                least[name] = min(least[name], (time.process_time() - start) / repeats)
-    finally:
-        torch.set_num_threads(threads)
+    for turn in range(rounds):
+        tick(f"{len(scores)} scores, round {turn + 1} of {rounds}")
+        for name, way in ways.items():
+            start = time.process_time()
+            for _ in range(repeats):
+                way()
+            least[name] = min(least[name], (time.process_time() - start) / repeats)
     return least
 
 

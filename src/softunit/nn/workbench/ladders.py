@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,27 +95,56 @@ def times(
     linear = contender.linear
     found: dict[str, Any] = {"linear": linear, "points": [], "stopped": "", "note": ""}
     power = 3.2 if _of_pairs(contender) else 2.2
-    for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
-        one = foretold(found["points"], n, "both", power=power)
-        if one > limits.seconds:
-            found["stopped"] = (
-                f"At n = {n:,} one forward and backward would take about {_told(one)}, above the"
-                f" budget of {limits.seconds:g} s for a length."
-            )
-            break
-        try:
-            inputs, note = contender.inputs(shape.at(n), seed)
-        except InputError as error:
-            found["stopped"] = f"At n = {n:,}: {error}"
-            break
+
+    def one(n: int) -> float:
+        return foretold(found["points"], n, "both", power=power)
+
+    def stop(n: int) -> str:
+        return _too_slow(n, one(n), limits)
+
+    for n, inputs, note in _climbed(contender, shape, lengths, seed, found, stop):
         found["note"] = note or found["note"]
         mix = _made(contender, shape.at(n), compiled)
-        warm = compiled or one < limits.seconds / 10
+        warm = compiled or one(n) < limits.seconds / 10
         enough = 0.05 if n < lengths[0] else 0.5
         timed = _timed(mix, inputs, limits.seconds, shape.device, warm=warm, enough=enough)
         found["points"].append({"n": n, **timed})
         said(found)
     return found
+
+
+def _climbed(
+    contender: Contender,
+    shape: Shape,
+    lengths: Sequence[int],
+    seed: int,
+    found: dict[str, Any],
+    stop: Callable[[int], str],
+) -> Iterator[tuple[int, Inputs, str]]:
+    """Yield each length with its inputs and what is to be noted of them, probes first.
+
+    It ends at a length that `stop` gives a reason against, or whose inputs are refused, and leaves
+    the reason in found["stopped"].
+    """
+    for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
+        found["stopped"] = stop(n)
+        if found["stopped"]:
+            return
+        try:
+            inputs, note = contender.inputs(shape.at(n), seed)
+        except InputError as error:
+            found["stopped"] = f"At n = {n:,}: {error}"
+            return
+        yield n, inputs, note
+
+
+def _too_slow(n: int, seconds: float, limits: Limits) -> str:
+    if seconds <= limits.seconds:
+        return ""
+    return (
+        f"At n = {n:,} one forward and backward would take about {_told(seconds)}, above the"
+        f" budget of {limits.seconds:g} s for a length."
+    )
 
 
 def _told(seconds: float) -> str:
@@ -185,15 +214,11 @@ def memory(
     said(found)
     seconds: list[dict[str, Any]] = []
     power = 3.2 if _of_pairs(contender) else 2.2
-    for n in (*(p for p in PROBES if p < lengths[0]), *lengths):
-        if stop := _memory_stop(found["points"], seconds, n, limits, power):
-            found["stopped"] = stop
-            break
-        try:
-            inputs, _ = contender.inputs(shape.at(n), seed)
-        except InputError as error:
-            found["stopped"] = f"At n = {n:,}: {error}"
-            break
+
+    def stop(n: int) -> str:
+        return _memory_stop(found["points"], seconds, n, limits, power)
+
+    for n, inputs, _ in _climbed(contender, shape, lengths, seed, found, stop):
         point, taken = _held(contender.mix(shape.at(n)), inputs, shape.device)
         found["points"].append({"n": n, **point})
         seconds.append({"n": n, "both": taken})
@@ -228,12 +253,7 @@ def _memory_stop(
             f"At n = {n:,} it would hold about {held / 1e9:.1f} GB, above the"
             f" {limits.bytes / 1e9:.1f} GB that may be used."
         )
-    if taken > limits.seconds:
-        return (
-            f"At n = {n:,} one forward and backward would take about {_told(taken)}, above the"
-            f" budget of {limits.seconds:g} s for a length."
-        )
-    return ""
+    return _too_slow(n, taken, limits)
 
 
 def _largest(contender: Contender, shape: Shape, seed: int) -> dict[str, Any]:
