@@ -58,7 +58,7 @@ def of_sigmoid(monkeypatch):
     ratios = {"small": [0.9] * 96 + [1.0] * 4, "torch": [0.9] * 50 + [1.0] * 50}
     monkeypatch.setattr(f"{study}.tiles_off", lambda lengths, seed: 3e-7)
     monkeypatch.setattr(f"{study}.lipschitz_ratios", lambda start, draws, seed: ratios[start])
-    losses = {"softmax": [2.0, 2.2], "sigmoid": [2.1, 2.31]}
+    losses = {"softmax": [2.0, 2.2], "sigmoid": [2.0, 2.41]}
     monkeypatch.setattr(sigmoid_attention, "_losses", lambda effort: losses)
     seconds = {"softmax": [1.0, 2.0, 5.0], "sigmoid": [2.0, 2.0, 2.0]}
     monkeypatch.setattr(sigmoid_attention, "_seconds", lambda effort: seconds)
@@ -370,3 +370,31 @@ def test_the_least_time_of_scans_is_kept(monkeypatch):
     clock = iter([0.0, 2.0, 0.0, 5.0, 0.0, 3.0, 0.0, 4.0])
     monkeypatch.setattr(study.time, "process_time", lambda: next(clock))
     assert study.scan_seconds((2, 4), 2, 0) == [2.0, 4.0]
+
+
+def test_the_linear_form_is_compared_causal_too(rng, monkeypatch):
+    from softunit.nn.studies import norm_awareness as study
+
+    plain = study.attend
+    monkeypatch.setattr(
+        study,
+        "attend",
+        lambda *given, causal, unit: (
+            (2.0 if causal else 1.0) * plain(*given, causal=causal, unit=unit)
+        ),
+    )
+    assert study.linear_form_error((9,), 4, rng) > 0.1
+
+
+def test_spectral_norms_are_of_square_and_of_wide_maps(monkeypatch):
+    from softunit.nn.studies import soft
+
+    seen = set()
+
+    def norm(n, m, d, same, rng):
+        seen.add((m, same, d))
+        return 1.0 if same else 2.0
+
+    monkeypatch.setattr(soft, "spectral_norm", norm)
+    assert soft_attention._norm(Effort(), 2) == 2.0
+    assert seen == {(150, True, 4), (150, True, 32), (200, False, 4), (200, False, 32)}

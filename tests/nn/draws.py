@@ -61,3 +61,23 @@ def agree(
         assert bool(torch.isfinite(one).all())
         tolerance = TOLERANCE[dtype] * max(1.0, float(other.detach().abs().max()))
         torch.testing.assert_close(one, other, rtol=0.0, atol=tolerance)
+
+
+def compiled(**where: Any) -> Callable[..., Tensor]:
+    """Return `attend` of tensors in one graph."""
+    torch.compiler.reset()
+    whole: Callable[..., Tensor] = torch.compile(
+        lambda *given: call(attend, given, **where), fullgraph=True, backend="aot_eager"
+    )
+    return whole
+
+
+def agree_compiled(tensors: Sequence[Tensor], **where: Any) -> None:
+    """Compare the output and every gradient of one graph with those of the plain call."""
+    found = []
+    for how in (compiled(**where), lambda *given: call(attend, given, **where)):
+        given = [x.clone().requires_grad_() for x in tensors]
+        out = how(*given)
+        found.append((out, *torch.autograd.grad(out.square().sum(), given)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

@@ -22,7 +22,7 @@ from softunit.nn.attention import _pair_sums as sums_file
 from softunit.nn.attention import polynomial_tensor as polynomial_file
 from softunit.nn.attention._monomials import count_monomials, monomials
 from softunit.nn.attention._pair_sums import pair_sums, past_pairs
-from tests.nn.draws import agree, call, draw
+from tests.nn.draws import agree, agree_compiled, call, compiled, draw
 from tests.nn.draws import pairs as any_pairs
 
 UNIT = "tensor_polynomial"
@@ -146,26 +146,9 @@ def test_gradcheck(rng):
         )
 
 
-def compiled(**where):
-    torch.compiler.reset()
-    return torch.compile(
-        lambda *given: call(attend, given, unit=UNIT, **where), fullgraph=True, backend="aot_eager"
-    )
-
-
 @pytest.mark.parametrize("causal", [False, True])
 def test_it_compiles_whole(rng, causal):
-    tensors = pairs(rng, 5, 6, 3)
-    found = []
-    for how in (
-        compiled(causal=causal),
-        lambda *given: call(attend, given, unit=UNIT, causal=causal),
-    ):
-        given = [x.clone().requires_grad_() for x in tensors]
-        out = how(*given)
-        found.append((out, *torch.autograd.grad(out.square().sum(), given)))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+    agree_compiled(pairs(rng, 5, 6, 3), unit=UNIT, causal=causal)
 
 
 def test_entries_beyond_the_bound_are_refused_with_the_cost_of_the_exact_form(rng):
@@ -176,7 +159,7 @@ def test_entries_beyond_the_bound_are_refused_with_the_cost_of_the_exact_form(rn
         match=r"bound = 1; the second of k has -1\.5 at \(1, 0, 7, 3\).* n m\^2 = 500 scores",
     ):
         call(attend, tensors, unit=UNIT)
-    assert bool(compiled()(*tensors).isnan().all()), "a compiled graph says it with nan"
+    assert bool(compiled(unit=UNIT)(*tensors).isnan().all()), "a compiled graph says it with nan"
     call(attend, tensors, unit=PolynomialTensor(bound=1.5))
     seen = (torch.arange(10) != 7).view(1, 1, 1, 10)
     hidden = call(attend, tensors, unit=UNIT, mask=seen)

@@ -12,7 +12,7 @@ from softunit.errors import InputError, SoftunitWarning
 from softunit.nn.attention import RelativeBias, Soft, attend, step, weights
 from softunit.nn.attention import soft as soft_file
 from softunit.nn.attention._landmarks import segment_means
-from tests.nn.draws import agree, draw
+from tests.nn.draws import agree, agree_compiled, draw
 
 
 def some_keys(rng, batch, m):
@@ -149,17 +149,7 @@ def test_gradcheck(rng):
 def test_it_compiles_whole(rng, unit):
     tensors = draw(rng, (1, 2, 6, 3), (1, 2, 10, 3), (1, 2, 10, 2))
     mask = some_keys(rng, 1, 10)
-    torch.compiler.reset()
-    compiled = torch.compile(
-        lambda q, k, v: attend(q, k, v, unit=unit, mask=mask), fullgraph=True, backend="aot_eager"
-    )
-    found = []
-    for call in (compiled, lambda q, k, v: attend(q, k, v, unit=unit, mask=mask)):
-        given = [x.clone().requires_grad_() for x in tensors]
-        out = call(*given)
-        found.append((out, *torch.autograd.grad(out.square().sum(), given)))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+    agree_compiled(tensors, unit=unit, mask=mask)
 
 
 def test_segments_are_in_order_and_even():

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from softunit.errors import InputError
+from softunit.errors import InputError, SoftunitWarning
 from softunit.nn.attention import (
     AttentionUnit,
     Hydra,
+    Kernelized,
+    MultiheadAttention,
     RelativeBias,
+    Soft,
     attend,
     reference,
     semiseparable,
@@ -17,6 +20,7 @@ from softunit.nn.attention import (
     weights,
 )
 from softunit.nn.attention._inputs import pattern_of
+from softunit.nn.attention._kernel_sums import kernel_mix
 from softunit.nn.losses import (
     CollapseMonitor,
     SoftmaxCollapseWarning,
@@ -26,7 +30,7 @@ from softunit.nn.losses import (
     stablemax_cross_entropy,
 )
 from softunit.nn.optim import PerpendicularGradient
-from softunit.nn.softmax import two_pass_softmax, two_pass_softmax_numpy
+from softunit.nn.softmax import _compiled, two_pass_softmax, two_pass_softmax_numpy
 from tests.nn.cases import CASES, Call, normal
 
 STEPPING = [case for case in CASES if type(case.unit).step is not AttentionUnit.step]
@@ -103,6 +107,55 @@ def test_what_is_counted_is_what_is_visible(mask, causal, n, m, rng):
         shown = shown & (torch.arange(m) <= last)
     counts = pattern.counts().expand(2, 3, n, 1)
     assert torch.equal(counts, shown.sum(-1, keepdim=True))
+
+
+# Kernels -------------------------------------------------------------------------------------
+
+
+def test_a_sum_of_weights_whose_reciprocal_overflows_is_zero():
+    one = torch.ones(1, 1, 4, 2)
+    pattern = pattern_of(one, one, None, False, None)
+    q = (1e-37 * one).requires_grad_()
+    out = kernel_mix(q, one, one, pattern)
+    (gradient,) = torch.autograd.grad(1e3 * out.sum(), q)
+    assert (out == 0).all()
+    assert (gradient == 0).all()
+
+
+def test_transforms_give_exact_zeros_where_nothing_is_seen(rng):
+    x = normal(rng, 1, 1, 9, 3)
+    mask = torch.arange(9) > 3
+    bias = RelativeBias(normal(rng, 17))
+    pattern = pattern_of(x, x, mask, True, bias)
+    out = kernel_mix(x, x, x, pattern, normalise=False, direct=0)
+    assert (out[:, :, :4] == 0).all()
+    assert (out[:, :, 4:] != 0).all()
+
+
+@pytest.mark.parametrize("where", ["a masked key", "the future"])
+def test_a_bias_that_nobody_sees_shifts_nothing(where, rng):
+    """Exponents are shifted by the largest: of what is seen, or all the rest would vanish."""
+    q, k, v = (normal(rng, 1, 2, 9, 3) for _ in range(3))
+    mask, bias, causal = None, normal(rng, 17), where == "the future"
+    if causal:
+        bias[9:] += 2000.0
+        added = RelativeBias(bias)
+    else:
+        mask, added = torch.arange(9) != 4, torch.zeros(9, dtype=torch.float64)
+        added[4] = 2000.0
+    how = {"mask": mask, "bias": added, "causal": causal, "unit": Kernelized(direct=0)}
+    torch.testing.assert_close(attend(q, k, v, **how), reference(q, k, v, **how))
+    assert (attend(q, k, v, **how) != 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("iterations", [3, 12])
+def test_an_inverse_that_is_not_reached_is_told_in_every_precision(dtype, iterations):
+    """Keys that are all the same are as far as keys can be from what is proven."""
+    x = torch.ones(1, 1, 60, 3, dtype=dtype)
+    x = x + 1e-3 * torch.linspace(0, 1, 60, dtype=dtype)[:, None]
+    with pytest.warns(SoftunitWarning, match=f"after {iterations} Newton iterations"):
+        attend(x, x, x, unit=Soft(iterations=iterations))
 
 
 # Recurrences ---------------------------------------------------------------------------------
@@ -193,6 +246,16 @@ def test_a_first_chunk_far_below_the_others_is_rescaled(form, low, rng):
     torch.testing.assert_close(found.double(), wanted, rtol=1e-6, atol=0)
 
 
+def test_parts_of_a_long_row_are_joined_by_their_exponents(rng):
+    scores = normal(rng, 6000).float()
+    scores[:2000] -= 40.0
+    scores[4000:] += 30.0
+    out = torch.empty_like(scores)
+    _compiled._one_row(scores, out, 3)
+    wanted = torch.softmax(scores.double(), -1)
+    torch.testing.assert_close(out.double(), wanted, rtol=1e-6, atol=0)
+
+
 # Losses and optimisers -----------------------------------------------------------------------
 
 
@@ -246,3 +309,23 @@ def test_projections_of_large_tensors_in_half_precision_are_summed_in_float32(dt
     parameter.grad = (across + 0.5).to(dtype)
     PerpendicularGradient(torch.optim.SGD([parameter], lr=0.1)).project()
     torch.testing.assert_close(parameter.grad.float(), across, rtol=0, atol=2 * bar)
+
+
+def test_a_double_beside_halves_keeps_its_digits(rng):
+    half = torch.nn.Parameter(normal(rng, 4).bfloat16())
+    wide = torch.nn.Parameter(normal(rng, 50))
+    half.grad, wide.grad = normal(rng, 4).bfloat16(), normal(rng, 50)
+    PerpendicularGradient(torch.optim.SGD([half, wide], lr=0.1)).project()
+    assert abs(float(wide.detach() @ wide.grad)) <= 1e-13
+
+
+# Modules -------------------------------------------------------------------------------------
+
+
+def test_a_learned_mask_that_begins_at_zero_has_a_gradient(rng):
+    made = MultiheadAttention(4, 2, batch_first=True, dtype=torch.float64)
+    x = normal(rng, 1, 5, 4)
+    added = torch.zeros(5, 5, dtype=torch.float64, requires_grad=True)
+    out, _ = made(x, x, x, attn_mask=added, need_weights=False)
+    (gradient,) = torch.autograd.grad(out.square().sum(), added)
+    assert gradient.abs().max() > 0

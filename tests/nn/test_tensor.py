@@ -10,7 +10,7 @@ import torch
 from softunit.errors import InputError
 from softunit.nn.attention import TensorAttention, attend, step, weights
 from softunit.nn.attention import tensor as tensor_file
-from tests.nn.draws import agree, call, draw, pairs
+from tests.nn.draws import agree, agree_compiled, call, draw, pairs
 
 
 def test_one_entry_by_hand():
@@ -85,20 +85,7 @@ def test_large_scores_stay_finite(rng):
 
 
 def test_it_compiles_whole(rng):
-    tensors = pairs(rng, 5, 6, 3)
-    torch.compiler.reset()
-    compiled = torch.compile(
-        lambda *given: call(attend, given, unit="tensor", causal=True),
-        fullgraph=True,
-        backend="aot_eager",
-    )
-    found = []
-    for how in (compiled, lambda *given: call(attend, given, unit="tensor", causal=True)):
-        given = [x.clone().requires_grad_() for x in tensors]
-        out = how(*given)
-        found.append((out, *torch.autograd.grad(out.square().sum(), given)))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+    agree_compiled(pairs(rng, 5, 6, 3), unit="tensor", causal=True)
 
 
 def test_dropout_drops_pairs(rng):

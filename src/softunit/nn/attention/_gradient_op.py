@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch.library import CustomOpDef
+    from torch._library.custom_ops import CustomOpDef
 
 
 def differentiated_by(operator: CustomOpDef, gradients: Callable[..., tuple[Tensor, ...]]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_number
 from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._relative import RelativeBias
 from softunit.nn.attention._unit import AttentionUnit, Many
@@ -47,10 +48,20 @@ def check_tensors(unit: AttentionUnit, q: Tensor, k: Any, v: Any) -> tuple[Tenso
 def _check_tensor(name: str, given: object) -> None:
     if not isinstance(given, Tensor):
         raise InputError(f"`{name}` must be a torch tensor; got {type(given).__name__}.")
+    _check_layout(name, given)
     if given.ndim != 4:
         raise InputError(f"`{name}` must have four axes {AXES}; got shape {tuple(given.shape)}.")
     if not given.dtype.is_floating_point:
         raise InputError(f"`{name}` must be of a floating dtype; got {given.dtype}.")
+
+
+def _check_layout(name: str, given: Tensor) -> None:
+    if given.layout != torch.strided or given.is_nested:
+        kind = "nested" if given.is_nested else str(given.layout)
+        raise InputError(
+            f"`{name}` must be a dense tensor; got a {kind} one. Pad its sequences to one length,"
+            " and hide the padding by `mask`."
+        )
 
 
 def _fitting(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,6 +80,8 @@ def _fitting(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
                 f"`{name}` must have the batch and heads of q, {tuple(q.shape[:2])}, or one;"
                 f" got {tuple(given.shape[:2])} of shape {tuple(given.shape)}."
             )
+    if q.shape[-1] == 0:
+        raise InputError(f"q and k must be at least one wide; got q of shape {tuple(q.shape)}.")
     if k.shape[-1] != q.shape[-1]:
         raise InputError(f"q and k must have one width d; got {q.shape[-1]} and {k.shape[-1]}.")
     if k.shape[-2] != v.shape[-2]:
@@ -92,10 +105,10 @@ def pattern_of(
         _check_relative(bias, shape, q.device)
         relative = RelativeBias(bias.values.to(q.dtype))
     elif bias is not None:
-        added = _checked_bias(bias, shape, q.device)
+        added = _checked_bias(bias, shape, q)
         # A bias of minus infinity hides a key, as a mask does, and has no derivative.
         masks.append(~added.isneginf())
-        added = added.masked_fill(~masks[-1], 0.0).to(q.dtype)
+        added = added.masked_fill(~masks[-1], 0.0)
     keys = _both([mask for mask in masks if mask.shape[-2] == 1])
     entries = _both([mask for mask in masks if mask.shape[-2] > 1])
     return Pattern(n, m, q.device, keys, entries, _offset(causal, n, m), added, relative)
@@ -134,7 +147,7 @@ def _checked_mask(mask: Tensor, shape: tuple[int, ...], device: torch.device) ->
     return _rows_and_keys("mask", mask, shape)
 
 
-def _checked_bias(bias: Tensor, shape: tuple[int, ...], device: torch.device) -> Tensor:
+def _checked_bias(bias: Tensor, shape: tuple[int, ...], q: Tensor) -> Tensor:
     if not isinstance(bias, Tensor):
         raise InputError(
             f"`bias` must be a torch tensor or a RelativeBias; got {type(bias).__name__}."
@@ -142,19 +155,30 @@ def _checked_bias(bias: Tensor, shape: tuple[int, ...], device: torch.device) ->
     if not bias.dtype.is_floating_point:
         hint = " A mask goes to `mask`." if bias.dtype == torch.bool else ""
         raise InputError(f"`bias` must be of a floating dtype; got {bias.dtype}.{hint}")
-    _check_device("bias", bias, device)
-    return _rows_and_keys("bias", bias, shape)
+    _check_device("bias", bias, q.device)
+    bias = _rows_and_keys("bias", bias, shape).to(q.dtype)
+    if values_are_at_hand(bias) and bool((bias.isnan() | bias.isposinf()).any()):
+        raise InputError(
+            f"`bias` must be finite in {q.dtype}, or minus infinity where a key is hidden; it has"
+            " nan or plus infinity."
+        )
+    return bias
 
 
 def _check_relative(bias: RelativeBias, shape: tuple[int, ...], device: torch.device) -> None:
     _check_device("bias", bias.values, device)
     _check_leading("bias", bias.values.shape[:-1], shape)
     bias.rows(0, 0, *shape[-2:])
-    if not torch.compiler.is_compiling() and not bool(bias.values.isfinite().all()):
+    if values_are_at_hand(bias.values) and not bool(bias.values.isfinite().all()):
         raise InputError(
             "A relative bias must be finite; got"
             f" {bias.values[~bias.values.isfinite()][0].item()}. Hide keys by `mask`."
         )
+
+
+def values_are_at_hand(given: Tensor) -> bool:
+    """Whether values may be looked at: not in a graph, on no other device, and there are some."""
+    return not torch.compiler.is_compiling() and given.device.type == "cpu"
 
 
 def _check_device(name: str, given: Tensor, device: torch.device) -> None:
@@ -188,19 +212,23 @@ def _check_leading(name: str, have: tuple[int, ...], shape: tuple[int, ...]) -> 
         )
 
 
-def scale_of(unit: AttentionUnit, scale: object, d: int) -> float:
-    """Return the scale of the scores, refusing what is not above zero."""
+def scale_of(unit: AttentionUnit, scale: object, q: Tensor) -> float:
+    """Return the scale of the scores, refusing what is not above zero or overflows."""
     if scale is None:
-        return unit.default_scale(d)
-    if not (isinstance(scale, int | float) and math.isfinite(scale) and scale > 0):
+        return unit.default_scale(q.shape[-1])
+    factor = check_number("scale", scale)
+    if factor <= 0:
         raise InputError(
             f"`scale` must be a finite number above zero; got {scale!r}. To turn keys around,"
             " negate them; None means the unit's own scale."
         )
-    return float(scale)
+    if factor > torch.finfo(q.dtype).max:
+        raise InputError(f"`scale` = {factor!r} is beyond the range of {q.dtype}.")
+    return factor
 
 
 def check_dropout(dropout: object) -> None:
     """Refuse a share of weights that is not in [0, 1)."""
-    if not (isinstance(dropout, int | float) and 0.0 <= dropout < 1.0):
+    number = isinstance(dropout, numbers.Real) and not isinstance(dropout, bool)
+    if not number or not 0.0 <= float(dropout) < 1.0:  # type: ignore[arg-type]
         raise InputError(f"`dropout` must be in [0, 1); got {dropout!r}.")

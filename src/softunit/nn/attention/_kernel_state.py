@@ -8,6 +8,7 @@ from torch import Tensor
 
 from softunit.nn.attention._causal_sums import past_sums
 from softunit.nn.attention._kernel_weights import Normaliser, divided, smallest
+from softunit.nn.attention._states import Parts
 
 
 class KernelState(NamedTuple):
@@ -23,6 +24,20 @@ class KernelState(NamedTuple):
 
     values: Tensor
     weights: Tensor
+
+
+def state_parts(start: str, state: KernelState, shape: tuple[int, ...]) -> Parts:
+    """Return the tensors of a state for `check_state`, with the shapes that they must have.
+
+    Parameters
+    ----------
+    start : str
+        What stands before their names.
+    state : KernelState
+    shape : tuple of int
+        (batch, heads, r, e).
+    """
+    return {start + "values": (state.values, shape), start + "weights": (state.weights, shape[:-1])}
 
 
 def kernel_step(

@@ -9,17 +9,22 @@ import torch
 from torch import Tensor
 
 from softunit.errors import InputError
+from softunit.nn.attention._module_inputs import check_like
 
 Shape = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Which keys the queries of a call see: `mask`, `bias` and `causal` as `attend` takes them."""
+    """Which keys the queries of a call see: `mask`, `bias` and `causal` as `attend` takes them.
+
+    `there` is the part of the mask that is of the keys alone: False where one is padding.
+    """
 
     mask: Tensor | None = None
     bias: Tensor | None = None
     causal: bool | Literal["bottom-right"] = False
+    there: Tensor | None = None
 
 
 def is_batched(query: Tensor, key: Tensor, value: Tensor) -> bool:
@@ -47,8 +52,12 @@ def is_batched(query: Tensor, key: Tensor, value: Tensor) -> bool:
     return axes == 3
 
 
-def check_widths(query: Tensor, key: Tensor, value: Tensor, widths: tuple[int, int, int]) -> None:
+def check_fit(
+    query: Tensor, key: Tensor, value: Tensor, widths: tuple[int, int, int], weight: Tensor
+) -> None:
     """Refuse inputs (batch, tokens, width) that do not fit the projections or one another."""
+    for name, given in (("query", query), ("key", key), ("value", value)):
+        check_like(name, given, weight)
     for name, given, width in zip(
         ("query", "key", "value"), (query, key, value), widths, strict=True
     ):
@@ -74,6 +83,7 @@ def what_is_seen(
     is_causal: bool,
     shape: Shape,
     batched: bool,
+    device: torch.device,
 ) -> Seen:
     """Return what both masks say together, for scores of shape (batch, heads, n, m).
 
@@ -84,26 +94,30 @@ def what_is_seen(
     keys = entries = Seen()
     if key_padding_mask is not None:
         wanted = (batch, m) if batched else (m,)
-        keys = _read("key_padding_mask", key_padding_mask, [wanted])
+        keys = _read("key_padding_mask", key_padding_mask, [wanted], device)
         keys = _reshaped(keys, (batch, 1, 1, m))
     if attn_mask is not None:
-        entries = _read("attn_mask", attn_mask, [(n, m), (batch * heads, n, m)])
+        entries = _read("attn_mask", attn_mask, [(n, m), (batch * heads, n, m)], device)
         if attn_mask.ndim == 3:
             entries = _reshaped(entries, shape)
     if is_causal and attn_mask is not None:
         _check_hint(entries, n, m)
         entries = Seen()
     mask, bias = _both(keys.mask, entries.mask), _sum(keys.bias, entries.bias)
-    return Seen(mask, bias, is_causal)
+    return Seen(mask, bias, is_causal, keys.mask)
 
 
-def _read(name: str, given: Tensor, shapes: list[tuple[int, ...]]) -> Seen:
+def _read(
+    name: str, given: Tensor, shapes: list[tuple[int, ...]], device: torch.device
+) -> Seen:
     if not isinstance(given, Tensor):
         raise InputError(f"`{name}` must be a torch tensor; got {type(given).__name__}.")
     if tuple(given.shape) not in shapes:
         raise InputError(
             f"`{name}` must have shape {' or '.join(map(str, shapes))}; got {tuple(given.shape)}."
         )
+    if given.device != device:
+        raise InputError(f"`{name}` is on {given.device}, but the queries are on {device}.")
     if given.dtype == torch.bool:
         return Seen(~given)
     if not given.dtype.is_floating_point:
@@ -113,7 +127,7 @@ def _read(name: str, given: Tensor, shapes: list[tuple[int, ...]]) -> Seen:
         )
     seen = given != float("-inf")
     added = given.masked_fill(~seen, 0.0)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or given.is_meta:
         return Seen(seen, added)
     # PyTorch's own layers turn bool masks into floats: those add nothing.
     idle = not given.requires_grad and not bool(added.any())
@@ -128,9 +142,9 @@ def _reshaped(seen: Seen, shape: tuple[int, ...]) -> Seen:
 
 def _check_hint(entries: Seen, n: int, m: int) -> None:
     """Refuse `is_causal` beside a mask that is not the causal one, where values can be read."""
-    if torch.compiler.is_compiling():
-        return
     seen = torch.ones((), dtype=torch.bool) if entries.mask is None else entries.mask
+    if torch.compiler.is_compiling() or seen.is_meta:
+        return
     causal = torch.ones(n, m, dtype=torch.bool, device=seen.device).tril()
     if entries.bias is not None or not bool((seen == causal).all()):
         raise InputError(

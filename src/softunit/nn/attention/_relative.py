@@ -20,6 +20,11 @@ class RelativeBias:
         The bias of distance j - i is ``values[..., j - i + n - 1]``: the first entry is for the
         last query and the first key. The leading axes broadcast with (batch, heads).
 
+    Raises
+    ------
+    InputError
+        If `values` is no tensor of a floating dtype with at least one axis.
+
     Notes
     -----
     Dense units spread it over blocks of rows; units with a feature map multiply with the Toeplitz
@@ -28,6 +33,19 @@ class RelativeBias:
     """
 
     values: Tensor
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, Tensor):
+            raise InputError(
+                "`values` of a RelativeBias must be a torch tensor with one number for each"
+                f" distance; got {type(self.values).__name__}."
+            )
+        if self.values.ndim == 0 or not self.values.dtype.is_floating_point:
+            raise InputError(
+                "`values` of a RelativeBias must be of a floating dtype, with one number for each"
+                f" distance in its last axis; got shape {tuple(self.values.shape)} of"
+                f" {self.values.dtype}."
+            )
 
     def rows(self, start: int, stop: int, n: int, m: int) -> Tensor:
         """Return rows start to stop of the n-by-m bias, of shape (..., stop - start, m).

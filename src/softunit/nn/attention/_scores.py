@@ -21,6 +21,23 @@ def hidden(weights: Tensor, pattern: Pattern) -> Tensor:
     return weights if seen is None else weights.masked_fill(~seen, 0.0)
 
 
+def shown(scores: Tensor, seen: Tensor | None) -> Tensor:
+    """Return the scores, minus infinity where nothing is seen; rows that see nothing keep theirs.
+
+    A softmax of them is then finite with its gradients, and zero at unseen keys but in blind rows.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., m)
+    seen : Tensor or None
+        Bool, broadcasting to the scores; None: all.
+    """
+    if seen is None:
+        return scores
+    blind = ~seen.any(-1, keepdim=True)
+    return scores.masked_fill(~(seen | blind), float("-inf"))
+
+
 def seen_scores(
     q: Tensor, k: Tensor, pattern: Pattern, scale: float = 1.0, start: Tensor | None = None
 ) -> Tensor:

@@ -207,6 +207,8 @@ def step(
         raise InputError(
             f"A step takes as many queries as keys; got {call.pattern.n} and {call.pattern.m}."
         )
+    if call.empty:
+        return _nothing(*call.tensors).to(q.dtype), state
     with call.precision():
         out, state = call.unit.step(*call.tensors, state, call.scale)
     return out.to(q.dtype), state
@@ -221,13 +223,15 @@ class _Call:
 
     @property
     def empty(self) -> bool:
-        """Whether there are no queries or no keys: units never see that."""
-        return 0 in (self.pattern.n, self.pattern.m)
+        """Whether there is nothing to mix: units never see a tensor without entries."""
+        values = self.tensors[2]
+        values = values[0] if isinstance(values, tuple) else values
+        return 0 in (*self.tensors[0].shape, *values.shape)
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return a context that keeps autocast from narrowing what was widened."""
         device = self.pattern.device.type
-        if self.unit.fused and device == "cuda":
+        if device == "meta" or (self.unit.fused and device == "cuda"):
             return nullcontext()
         return torch.autocast(device, enabled=False)
 
@@ -243,8 +247,8 @@ def _call(
     """Return what a unit works on, after all checks."""
     chosen = unit_of(unit)
     q, k, v = check_tensors(chosen, q, k, v)
-    factor = scale_of(chosen, scale, q.shape[-1])
     tensors = (_wide(chosen, q), _each(chosen, k), _each(chosen, v))
+    factor = scale_of(chosen, scale, tensors[0])
     call = _Call(chosen, tensors, pattern_of(tensors[0], k, *where), factor)
     if not call.empty:
         chosen.check(*call.tensors[:2], call.pattern)
@@ -252,9 +256,12 @@ def _call(
 
 
 def _nothing(q: Tensor, k: Many, v: Many) -> Tensor:
-    """Return the output where there are no queries or no keys: zeros of shape (..., n, e)."""
-    values = v[0] if isinstance(v, tuple) else v
-    return q.new_zeros((*q.shape[:-1], values.shape[-1]))
+    """Return the output where there is nothing to mix: zeros, which gradients go through."""
+    given = [q, *(k if isinstance(k, tuple) else (k,)), *(v if isinstance(v, tuple) else (v,))]
+    out = q.new_zeros((*q.shape[:-1], given[-1].shape[-1]))
+    for tensor in given:
+        out = out + tensor[..., :0].sum()
+    return out
 
 
 def _each(unit: AttentionUnit, given: Many) -> Many:

@@ -9,14 +9,15 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from softunit.errors import InputError
+from softunit.nn._checks import check_count, check_switch
 from softunit.nn.attention._dropout import thinned
-from softunit.nn.attention._kernel_state import KernelState, kernel_step
+from softunit.nn.attention._kernel_state import KernelState, kernel_step, state_parts
 from softunit.nn.attention._kernel_sums import DIRECT, kernel_mix
 from softunit.nn.attention._kernel_weights import kernel_weights, largest
 from softunit.nn.attention._norms import directions
 from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._random_features import random_directions
+from softunit.nn.attention._states import Parts, check_state
 from softunit.nn.attention._unit import AttentionUnit
 
 
@@ -58,7 +59,7 @@ class Kernelized(AttentionUnit):
     Raises
     ------
     InputError
-        If a number is not an integer of its range.
+        If a number is not an integer of its range, or the switch neither True nor False.
 
     Notes
     -----
@@ -78,9 +79,8 @@ class Kernelized(AttentionUnit):
 
     def __post_init__(self) -> None:
         for name, least in (("features", 1), ("seed", 0), ("direct", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"`{name}` must be an integer of at least {least}; got {value!r}.")
+            object.__setattr__(self, name, check_count(name, getattr(self, name), least))
+        check_switch("normalise", self.normalise)
 
     def default_scale(self, d: int) -> float:
         """Return 1 for normalised queries and keys, else 1 / sqrt(d)."""
@@ -102,6 +102,13 @@ class Kernelized(AttentionUnit):
         self, q: Tensor, k: Tensor, v: Tensor, state: KernelizedState | None, scale: float
     ) -> tuple[Tensor, KernelizedState]:
         """Return the outputs for the next tokens, (batch, heads, t, e), and the state."""
+        lead = (*q.shape[:2], self.features)
+
+        def parts(state: KernelizedState) -> Parts:
+            peaks = {"peaks": (state.peaks, (*lead[:2], 1, self.features))}
+            return peaks | state_parts("sums.", state.sums, (*lead, v.shape[-1]))
+
+        check_state(self.name, state, KernelizedState, parts, v)
         keys = self._exponents(k, scale)
         peaks, sums = largest(keys, -2), None
         if state is not None:

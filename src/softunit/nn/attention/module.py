@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from softunit.nn.attention._inputs import Causal, check_dropout
-from softunit.nn.attention._learned import hold_parameters
+from softunit.nn.attention._inputs import Causal, check_dropout, scale_of
+from softunit.nn.attention._learned import HoldsUnit
+from softunit.nn.attention._module_inputs import check_causal
 from softunit.nn.attention._relative import RelativeBias
 from softunit.nn.attention._unit import AttentionUnit, Many
 from softunit.nn.attention.attend import attend
-from softunit.nn.attention.registry import unit_of
 
 
-class Attention(torch.nn.Module):
+class Attention(HoldsUnit):
     """The function `attend` as a module: what stays from call to call is said once.
 
     Parameters
@@ -31,7 +30,7 @@ class Attention(torch.nn.Module):
     Raises
     ------
     InputError
-        If there is no such unit, or `dropout` is out of its range.
+        If there is no such unit, or a setting is out of its range.
     """
 
     def __init__(
@@ -44,11 +43,12 @@ class Attention(torch.nn.Module):
     ) -> None:
         super().__init__()
         check_dropout(dropout)
-        self.unit = unit_of(unit)
+        check_causal(causal)
+        self.unit = unit
+        scale_of(self.unit, scale, 1)
         self.causal: Causal = causal
         self.scale = scale
         self.dropout = dropout
-        hold_parameters(self, self.unit)
 
     def extra_repr(self) -> str:
         """Return the settings, as they stand in the text of a model."""

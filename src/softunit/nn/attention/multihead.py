@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_count, check_switch
 from softunit.nn.attention._inputs import check_dropout
-from softunit.nn.attention._learned import hold_parameters
+from softunit.nn.attention._learned import HoldsUnit
+from softunit.nn.attention._module_inputs import check_dtype, padded_both_ways
 from softunit.nn.attention._multihead_masks import (
     Seen,
-    check_widths,
+    check_fit,
     is_batched,
     what_is_seen,
     with_more_keys,
 )
 from softunit.nn.attention._unit import AttentionUnit
 from softunit.nn.attention.attend import attend, weights
-from softunit.nn.attention.registry import unit_of
 
 
-class MultiheadAttention(torch.nn.MultiheadAttention):
+class MultiheadAttention(HoldsUnit, torch.nn.MultiheadAttention):
     """Multi-head attention whose weights come from any unit.
 
     A ``torch.nn.MultiheadAttention`` in parameters, their names and their first values, in what
@@ -35,9 +38,6 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         Width of the queries and of the output.
     heads : int
         Number of heads, each of width dim / heads.
-    unit : str or AttentionUnit, default "softmax"
-        A name of `UNITS`, or a unit with settings of its own; those that are a
-        ``torch.nn.Parameter`` become parameters of the module, as ``unit_<setting>``.
     dropout : float, default 0.0
         Share of weights dropped in training, in [0, 1); linear units drop whole values.
     bias : bool, default True
@@ -56,11 +56,18 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         Where the parameters are made.
     dtype : torch.dtype, default None
         Of the parameters.
+    unit : str or AttentionUnit, default "softmax"
+        A name of `UNITS`, or a unit with settings of its own; those that are a
+        ``torch.nn.Parameter`` become parameters of the module, as ``unit_<setting>``.
+    embed_dim : int, default None
+        PyTorch's name for `dim`.
+    num_heads : int, default None
+        PyTorch's name for `heads`.
 
     Raises
     ------
     InputError
-        If `heads` does not divide `dim`, or a setting is out of its range.
+        If `heads` does not divide `dim`, or a setting is out of its range or given by both names.
 
     Notes
     -----
@@ -68,14 +75,15 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
     where PyTorch gives nan; ``is_causal`` needs no ``attn_mask``; the weights returned in training
     are those before dropout. The shortcuts of PyTorch's Transformer layers for inference, which
     compute softmax whatever the unit, are not taken.
+
+    With the unit "soft" a `key_padding_mask` in self-attention, where query is key, hides padded
+    tokens as queries too: padding="both" of `Soft`, whatever the unit says.
     """
 
     def __init__(
         self,
-        dim: int,
-        heads: int,
-        *,
-        unit: str | AttentionUnit = "softmax",
+        dim: int | None = None,
+        heads: int | None = None,
         dropout: float = 0.0,
         bias: bool = True,
         add_bias_kv: bool = False,
@@ -85,29 +93,37 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         batch_first: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        unit: str | AttentionUnit = "softmax",
+        embed_dim: int | None = None,
+        num_heads: int | None = None,
     ) -> None:
-        if dim < 1 or heads < 1 or dim % heads:
+        width = _named("dim", dim, "embed_dim", embed_dim)
+        count = _named("heads", heads, "num_heads", num_heads)
+        if width % count:
             raise InputError(
-                "`heads` must divide `dim`, both above zero, since every head has width"
-                f" dim / heads; got dim {dim} and {heads} heads."
+                "`heads` must divide `dim`, since every head has width dim / heads; got dim"
+                f" {width} and {count} heads."
             )
         check_dropout(dropout)
-        chosen = unit_of(unit)
+        check_dtype(dtype)
+        switches = {"bias": bias, "add_bias_kv": add_bias_kv, "add_zero_attn": add_zero_attn}
+        for name, switch in {**switches, "batch_first": batch_first}.items():
+            check_switch(name, switch)
         super().__init__(
-            dim,
-            heads,
+            width,
+            count,
             dropout=dropout,
             bias=bias,
             add_bias_kv=add_bias_kv,
             add_zero_attn=add_zero_attn,
-            kdim=kdim,
-            vdim=vdim,
+            kdim=None if kdim is None else check_count("kdim", kdim),
+            vdim=None if vdim is None else check_count("vdim", vdim),
             batch_first=batch_first,
             device=device,
             dtype=dtype,
         )
-        self.unit = chosen
-        hold_parameters(self, chosen)
+        self.unit = unit
 
     def _reset_parameters(self) -> None:
         self._qkv_same_embed_dim = self.in_proj_weight is not None
@@ -167,11 +183,16 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         swap = (0, 1) if batched and not self.batch_first else None
         q, k, v = self._heads(*_batch_first(query, key, value, batched, swap))
         shape = (*q.shape[:3], k.shape[2])
-        seen = what_is_seen(key_padding_mask, attn_mask, is_causal, shape, batched)
+        seen = what_is_seen(key_padding_mask, attn_mask, is_causal, shape, batched, q.device)
+        unit = self.unit
+        if query is key:
+            more_keys = self.bias_k is not None or self.add_zero_attn
+            unit, mask = padded_both_ways(unit, seen.mask, seen.there, more_keys)
+            seen = replace(seen, mask=mask)
         k, v, seen, in_front = self._with_own_keys(k, v, seen, shape)
         dropout = self.dropout if self.training else 0.0
         mixed = attend(
-            q, k, v, unit=self.unit, mask=seen.mask, causal=seen.causal, bias=seen.bias,
+            q, k, v, unit=unit, mask=seen.mask, causal=seen.causal, bias=seen.bias,
             dropout=dropout,
         )  # fmt: skip
         out = self.out_proj(mixed.transpose(1, 2).flatten(2))
@@ -179,14 +200,15 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         out = out if swap is None else out.transpose(*swap)
         if not need_weights:
             return out, None
-        found = weights(q, k, unit=self.unit, mask=seen.mask, causal=seen.causal, bias=seen.bias)
+        found = weights(q, k, unit=unit, mask=seen.mask, causal=seen.causal, bias=seen.bias)
         found = found.roll(-in_front, -1) if in_front else found
         found = found.mean(1) if average_attn_weights else found
         return out, found if batched else found[0]
 
     def _heads(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the projected inputs, each of shape (batch, heads, tokens, dim / heads)."""
-        check_widths(query, key, value, (self.embed_dim, self.kdim, self.vdim))
+        widths = (self.embed_dim, self.kdim, self.vdim)
+        check_fit(query, key, value, widths, self.out_proj.weight)
         biases: tuple[Tensor | None, ...] = (None, None, None)
         if self.in_proj_bias is not None:
             biases = self.in_proj_bias.chunk(3)
@@ -223,6 +245,16 @@ class MultiheadAttention(torch.nn.MultiheadAttention):
         k = torch.cat([*own_k, k] if first else [k, *own_k], 2)
         v = torch.cat([*own_v, v] if first else [v, *own_v], 2)
         return k, v, seen, len(more) if first else 0
+
+
+def _named(name: str, value: int | None, alias: str, other: int | None) -> int:
+    """Return a size that has two names, of which one is given."""
+    if (value is None) == (other is None):
+        raise InputError(
+            f"`{name}` and `{alias}`, PyTorch's name for it, are one setting: give one of them;"
+            f" got {value!r} and {other!r}."
+        )
+    return check_count(name, value) if other is None else check_count(alias, other)
 
 
 def _batch_first(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from softunit.errors import InputError
+from softunit.nn._checks import check_number, check_switch
 from softunit.nn.attention._dropout import thinned
-from softunit.nn.attention._kernel_state import KernelState, kernel_step
+from softunit.nn.attention._kernel_state import KernelState, kernel_step, state_parts
 from softunit.nn.attention._kernel_sums import kernel_mix
 from softunit.nn.attention._kernel_weights import Normaliser, kernel_weights
 from softunit.nn.attention._norms import directions
 from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._states import Parts, check_state
 from softunit.nn.attention._unit import AttentionUnit
 
 BASE = 10000.0
@@ -60,7 +60,7 @@ class NaLaFormer(AttentionUnit):
     Raises
     ------
     InputError
-        If the power is not a finite number above zero.
+        If the power is not a finite number above zero, or the switch neither True nor False.
 
     Notes
     -----
@@ -76,8 +76,8 @@ class NaLaFormer(AttentionUnit):
     linear: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.power) and self.power > 0):
-            raise InputError(f"`power` must be a finite number above zero; got {self.power!r}.")
+        object.__setattr__(self, "power", check_number("power", self.power, above=0.0))
+        check_switch("rotary", self.rotary)
         # Of this one, not of the class: turned weights do not sum to one.
         object.__setattr__(self, "sums_to_one", not self.rotary)
 
@@ -103,6 +103,12 @@ class NaLaFormer(AttentionUnit):
         self, q: Tensor, k: Tensor, v: Tensor, state: NaLaFormerState | None, scale: float
     ) -> tuple[Tensor, NaLaFormerState]:
         """Return the outputs for the next tokens, (batch, heads, t, e), and the state."""
+        lead = (*q.shape[:2], 2 * q.shape[-1])
+
+        def parts(state: NaLaFormerState) -> Parts:
+            return state_parts("sums.", state.sums, (*lead, v.shape[-1]))
+
+        check_state(self.name, state, NaLaFormerState, parts, v)
         seen = 0 if state is None else state.position
         phi_q, phi_k, below = self._features(q * scale, k, (seen, seen))
         out, sums = kernel_step(
@@ -132,8 +138,9 @@ def query_features(q: Tensor, power: float) -> Tensor:
     direction, norm = directions(q)
     # Zeros are kept out of the power, whose slope there may be infinite.
     sizes = direction.abs().masked_fill(direction == 0, 1.0) ** (power * (0.5 + torch.tanh(norm)))
+    # Asked this way round, a query that is no number stays none.
     return torch.cat(
-        [torch.where(direction > 0, sizes, 0.0), torch.where(direction < 0, sizes, 0.0)], -1
+        [torch.where(direction <= 0, 0.0, sizes), torch.where(direction >= 0, 0.0, sizes)], -1
     )
 
 

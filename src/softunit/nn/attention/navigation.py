@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_count, check_number
 
 
 def navigate(q: Tensor, keys: Tensor, explored: Tensor, strength: float) -> Tensor:
@@ -35,7 +37,8 @@ def navigate(q: Tensor, keys: Tensor, explored: Tensor, strength: float) -> Tens
     Raises
     ------
     InputError
-        If shapes or dtypes do not fit, a place is not one of the keys, or the strength is negative.
+        If shapes, dtypes or devices do not fit, a place is not one of the keys, or the strength is
+        negative or not finite.
 
     Examples
     --------
@@ -44,7 +47,8 @@ def navigate(q: Tensor, keys: Tensor, explored: Tensor, strength: float) -> Tens
     tensor([1.5000, 1.0000])
     """
     _check(q, keys, strength)
-    if explored.dtype != torch.int64 or explored.shape[:-1] != q.shape[:-1]:
+    _check_tensor("explored", explored, q)
+    if explored.dtype != torch.int64 or explored.ndim < 1 or explored.shape[:-1] != q.shape[:-1]:
         raise InputError(
             f"`explored` must be int64 of shape {(*q.shape[:-1], 'e')}, as q of shape"
             f" {tuple(q.shape)}; got {explored.dtype} of shape {tuple(explored.shape)}."
@@ -81,12 +85,11 @@ def explore(q: Tensor, keys: Tensor, *, rounds: int, count: int, strength: float
     Raises
     ------
     InputError
-        As `navigate`, or if there are fewer keys than are to be found.
+        As `navigate`, if there are fewer keys than are to be found, or if a score is not finite: nan
+        and overflowing scores have no order.
     """
     _check(q, keys, strength)
-    for name, value in (("rounds", rounds), ("count", count)):
-        if value < 1:
-            raise InputError(f"`{name}` must be at least 1; got {value!r}.")
+    rounds, count = check_count("rounds", rounds), check_count("count", count)
     if rounds * count > len(keys):
         raise InputError(
             f"{rounds} rounds of {count} need {rounds * count} keys; there are {len(keys)}."
@@ -94,12 +97,32 @@ def explore(q: Tensor, keys: Tensor, *, rounds: int, count: int, strength: float
     found = torch.empty((*q.shape[:-1], 0), dtype=torch.int64, device=q.device)
     for _ in range(rounds):
         scores = navigate(q, keys, found, strength) @ keys.mT
+        _check_order(scores)
         fresh = scores.scatter(-1, found, -math.inf).topk(count, -1).indices
         found = torch.cat((found, fresh), -1)
     return found
 
 
+def _check_tensor(name: str, given: Any, q: Tensor) -> None:
+    if not isinstance(given, Tensor):
+        raise InputError(f"`{name}` must be a torch tensor; got {type(given).__name__}.")
+    if given.device != q.device:
+        raise InputError(f"`{name}` is on {given.device} and `q` on {q.device}: move one.")
+
+
+def _check_order(scores: Tensor) -> None:
+    """Refuse scores that are not finite: nan would come out as the best of all."""
+    finite = torch.isfinite(scores)
+    if not bool(finite.all()):
+        raise InputError(
+            f"{int((~finite).sum())} of {scores.numel()} scores <q, k> are nan or infinite, so the"
+            " keys have no order: look for such numbers in `q` and `keys`, or scale them down."
+        )
+
+
 def _check(q: Tensor, keys: Tensor, strength: float) -> None:
+    for name, given in (("q", q), ("keys", keys)):
+        _check_tensor(name, given, q)
     if keys.ndim != 2 or q.ndim < 1 or q.shape[-1] != keys.shape[-1] or q.dtype != keys.dtype:
         raise InputError(
             "`q` must be (..., d) and `keys` (m, d) of the same dtype; got"
@@ -107,5 +130,4 @@ def _check(q: Tensor, keys: Tensor, strength: float) -> None:
         )
     if not q.is_floating_point():
         raise InputError(f"`q` and `keys` must be of a floating dtype; got {q.dtype}.")
-    if not 0.0 <= strength < math.inf:
-        raise InputError(f"`strength` must be finite and >= 0; got {strength!r}.")
+    check_number("strength", strength, least=0)

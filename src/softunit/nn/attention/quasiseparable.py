@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_count
 from softunit.nn.attention._dropout import thinned
 from softunit.nn.attention._kernel_sums import kernel_mix
 from softunit.nn.attention._pattern import Pattern
@@ -22,6 +24,7 @@ from softunit.nn.attention._semiseparable import (
     semiseparable_step,
     shifted,
 )
+from softunit.nn.attention._states import Parts, check_state
 from softunit.nn.attention._unit import AttentionUnit
 
 Rates = float | tuple[float, ...] | Tensor
@@ -156,8 +159,7 @@ class Quasiseparable(AttentionUnit):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.chunk < 2:
-            raise InputError(f"`chunk` must be at least two tokens; got {self.chunk!r}.")
+        object.__setattr__(self, "chunk", check_count("chunk", self.chunk, 2))
         _check_rates("log_decay", self.log_decay)
         _check_rates("log_decay_back", self.log_decay_back)
 
@@ -175,8 +177,10 @@ class Quasiseparable(AttentionUnit):
                     f"There are {rates.shape[0]} log decays for {q.shape[1]} heads: give one for"
                     " all, or one for each."
                 )
+            if rates.is_meta or torch.compiler.is_compiling():
+                continue  # there is nothing to look at
             check_decays(rates)
-            if not torch.compiler.is_compiling() and not bool(torch.isfinite(rates).all()):
+            if not bool(torch.isfinite(rates).all()):
                 raise InputError(
                     f"Log decays must be finite; got {rates.tolist()}. For no memory at all mask"
                     " all other keys."
@@ -219,6 +223,12 @@ class Quasiseparable(AttentionUnit):
         self, q: Tensor, k: Tensor, v: Tensor, state: Tensor | None, scale: float
     ) -> tuple[Tensor, Tensor]:
         """Return the outputs for the next tokens and the state (batch, heads, d, e)."""
+        shape = (*q.shape[:2], q.shape[-1], v.shape[-1])
+
+        def parts(state: Tensor) -> Parts:
+            return {"its numbers": (state, shape)}
+
+        check_state(self.name, state, Tensor, parts, v)
         rates = self._rates(q)[0][:, None].expand(-1, q.shape[-2])
         return semiseparable_step(q * scale, k, rates, v, state, chunk=self.chunk)
 
@@ -250,12 +260,17 @@ def _check_rates(name: str, given: Rates | None) -> None:
                 f" {given.dtype} of shape {tuple(given.shape)}."
             )
         return
-    numbers = given if isinstance(given, tuple) else (given,)
-    if not numbers or not all(math.isfinite(rate) and rate <= 0 for rate in numbers):
+    rates = given if isinstance(given, tuple) else (given,)
+    if not rates or not all(_is_rate(rate) for rate in rates):
         raise InputError(
-            f"`{name}` must be finite and at most zero, the logarithm of a decay of at most one;"
-            f" got {given!r}."
+            f"`{name}` must be finite and at most zero, the logarithm of a decay of at most one: a"
+            f" number, a tuple of numbers or a tensor; got {given!r}."
         )
+
+
+def _is_rate(given: object) -> bool:
+    real = isinstance(given, numbers.Real) and not isinstance(given, bool)
+    return real and -math.inf < given <= 0  # type: ignore[operator]
 
 
 def _spread(given: Rates | None, q: Tensor) -> Tensor:

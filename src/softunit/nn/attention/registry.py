@@ -34,7 +34,7 @@ UNITS: dict[str, AttentionUnit] = {
 """Every unit by its name, with its default settings."""
 
 
-def unit_of(unit: str | AttentionUnit) -> AttentionUnit:
+def unit_of(unit: object) -> AttentionUnit:
     """Return the unit of a name, or the unit itself.
 
     Raises
@@ -44,7 +44,7 @@ def unit_of(unit: str | AttentionUnit) -> AttentionUnit:
     """
     if isinstance(unit, AttentionUnit):
         return unit
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         raise InputError(
             f"`unit` must be one of {', '.join(map(repr, sorted(UNITS)))}, or a unit of"
             f" softunit.nn.attention; got {unit!r}."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from softunit.errors import InputError
+from softunit.nn._checks import check_number
 from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._row_blocks import in_row_blocks
 from softunit.nn.attention._scores import hidden, plain_scores, seen_scores
@@ -54,11 +53,8 @@ class Sigmoid(AttentionUnit):
     sums_to_one: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if self.bias is not None and not math.isfinite(self.bias):
-            raise InputError(
-                "`bias` must be a finite number, or None for -log of the number of visible keys;"
-                f" got {self.bias!r}."
-            )
+        if self.bias is not None:
+            object.__setattr__(self, "bias", check_number("bias", self.bias))
 
     def reference_weights(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
         """Return sigma(s + b) at visible keys: (batch, heads, n, m)."""

@@ -33,13 +33,21 @@ class Softmax(AttentionUnit):
             scores = scores + added
         if seen is None:
             return torch.softmax(scores, -1)
-        weights = torch.softmax(scores.masked_fill(~seen, -1e30), -1)
+        blind = ~seen.any(-1, keepdim=True)
+        weights = torch.softmax(scores.masked_fill(~(seen | blind), float("-inf")), -1)
         return weights.masked_fill(~seen, 0.0)
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
     ) -> Tensor:
         """Return PyTorch's scaled dot product attention: (batch, heads, n, e)."""
+        out = self._mixed(q, k, v, pattern, scale, dropout)
+        # PyTorch's kernel for CPUs turns queries that are nan into zeros: a fault must show.
+        return out + (0.0 * q).sum(-1, keepdim=True) if q.device.type == "cpu" else out
+
+    def _mixed(
+        self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
+    ) -> Tensor:
         plain = pattern.adds_nothing and pattern.keys is None and pattern.entries is None
         if plain and pattern.offset in (None, 0):
             return scaled_dot_product_attention(

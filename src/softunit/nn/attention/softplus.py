@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from softunit.errors import InputError
+from softunit.nn._checks import check_number, check_switch
 from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._row_blocks import in_row_blocks
-from softunit.nn.attention._scores import hidden, over_sums, plain_scores, seen_scores
+from softunit.nn.attention._scores import hidden, over_sums, plain_scores, seen_scores, shown
 from softunit.nn.attention._unit import AttentionUnit
 
 STRAIGHT = 40.0
@@ -33,6 +33,11 @@ class Softplus(AttentionUnit):
         Multiply the products by log N_i. A `scale` given to `attend` replaces log(d) / sqrt(d)
         alone; with False it is all that multiplies them, and 1 / sqrt(d) is its default.
 
+    Raises
+    ------
+    InputError
+        If the switch is neither True nor False.
+
     Notes
     -----
     At width d = 1 the default scale is zero, as log d is: give a `scale`. Where all scores of a
@@ -43,6 +48,9 @@ class Softplus(AttentionUnit):
     by_length: bool = True
 
     name: ClassVar[str] = "softplus"
+
+    def __post_init__(self) -> None:
+        check_switch("by_length", self.by_length)
 
     def default_scale(self, d: int) -> float:
         """Return log(d) / sqrt(d); or 1 / sqrt(d) where scores do not grow with the length."""
@@ -57,9 +65,7 @@ class Softplus(AttentionUnit):
         low = -_depth(scores)
         soft = torch.nn.functional.softplus(scores.clamp(min=low), threshold=STRAIGHT)
         logs = torch.where(scores < low, scores, soft.log())
-        seen = pattern.visible()
-        logs = logs if seen is None else logs.masked_fill(~seen, -1e30)
-        return hidden(torch.softmax(logs, -1), pattern)
+        return hidden(torch.softmax(shown(logs, pattern.visible()), -1), pattern)
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
@@ -121,12 +127,9 @@ class ReweightedSoftplus(Softplus):
     name: ClassVar[str] = "softplus_reweighted"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.power) and self.power >= 1.0):
-            raise InputError(f"`power` must be a finite number, at least 1; got {self.power!r}.")
-        if not (math.isfinite(self.threshold) and self.threshold >= 0.0):
-            raise InputError(
-                f"`threshold` must be a finite number, at least 0; got {self.threshold!r}."
-            )
+        super().__post_init__()
+        for name, least in (("power", 1.0), ("threshold", 0.0)):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), least=least))
 
     def reference_weights(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
         """Return l1norm(relu(N A - threshold)^power), or A where that is nothing.

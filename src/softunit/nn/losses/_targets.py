@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import numbers
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_number
+from softunit.nn.softmax._given import check_scores
 
 REDUCTIONS = ("mean", "none", "sum")
 
 
-def check_options(reduction: str, label_smoothing: float) -> None:
-    """Refuse a reduction that is none of torch's, and a smoothing outside [0, 1]."""
+def check_options(
+    reduction: str, label_smoothing: float, weight: Any = None, ignore_index: Any = -100
+) -> None:
+    """Refuse options that do not fit whatever the scores are."""
     if reduction not in REDUCTIONS:
         raise InputError(f"`reduction` must be 'mean', 'none' or 'sum'; got {reduction!r}.")
-    if not 0.0 <= label_smoothing <= 1.0:
+    if check_number("label_smoothing", label_smoothing, least=0) > 1:
         raise InputError(f"`label_smoothing` must be in [0, 1]; got {label_smoothing!r}.")
+    if weight is not None and not isinstance(weight, Tensor):
+        raise InputError(f"`weight` must be a torch tensor; got {type(weight).__name__}.")
+    check_ignored(ignore_index)
+
+
+def check_ignored(ignore_index: Any) -> None:
+    """Refuse an ignored class that is no integer."""
+    if not isinstance(ignore_index, numbers.Integral) or isinstance(ignore_index, bool):
+        raise InputError(
+            f"`ignore_index` must be an integer, of a class or negative; got {ignore_index!r}."
+        )
 
 
 def check_targets(
     scores: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100
 ) -> Literal["classes", "shares"]:
     """Return whether the targets are classes or shares, refusing what does not fit the scores."""
-    for name, given in (("scores", scores), ("target", target)):
-        if not isinstance(given, Tensor):
-            raise InputError(f"`{name}` must be a torch tensor; got {type(given).__name__}.")
+    check_scores(scores)
+    if not isinstance(target, Tensor):
+        raise InputError(f"`target` must be a torch tensor; got {type(target).__name__}.")
     if scores.ndim == 0:
         raise InputError("`scores` must have an axis of classes; got a single number.")
+    _check_devices(scores, target, weight)
     shape = tuple(scores.shape)
     classes = shape[0] if len(shape) == 1 else shape[1]
+    if classes == 0:
+        raise InputError(f"`scores` must have at least one class; got shape {shape}.")
     if weight is not None and tuple(weight.shape) != (classes,):
         raise InputError(
             f"`weight` must hold one number for each of {classes} classes; got shape"
@@ -45,6 +64,15 @@ def check_targets(
         return "shares"
     _check_classes(shape, classes, target, ignore_index)
     return "classes"
+
+
+def _check_devices(scores: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    for name, given in (("target", target), ("weight", weight)):
+        if given is not None and given.device != scores.device:
+            raise InputError(
+                f"`{name}` is on {given.device} and `scores` on {scores.device}: move one with"
+                " `.to`."
+            )
 
 
 def _check_classes(shape: tuple[int, ...], classes: int, target: Tensor, ignore_index: int) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from softunit.errors import InputError, SoftunitWarning, warn
-from softunit.nn.losses._targets import check_targets
+from softunit.nn._checks import check_count, check_number
+from softunit.nn.losses._targets import check_ignored, check_targets
 from softunit.nn.losses.stablemax import IGNORED
 
 
@@ -36,10 +37,10 @@ def collapse_margin(dtype: torch.dtype) -> float:
     Raises
     ------
     InputError
-        If the dtype is not floating.
+        If it is no dtype, or not floating.
     """
-    if not dtype.is_floating_point:
-        raise InputError(f"`dtype` must be a floating dtype; got {dtype}.")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"`dtype` must be a floating dtype, as torch.float32; got {dtype!r}.")
     return math.log(2 / torch.finfo(dtype).eps)
 
 
@@ -77,12 +78,20 @@ class CollapseReport:
     median_margin: float
 
     def __str__(self) -> str:
+        if not self.samples:
+            return "No samples were counted."
+        if self.zero_loss:
+            lost = (
+                f"{_percent(self.zero_loss)} of {self.samples} samples have a cross-entropy of"
+                f" exactly zero, and {_percent(self.zero_gradient)} a gradient of zero in every"
+                " score."
+            )
+        else:
+            lost = f"None of {self.samples} samples has a cross-entropy of exactly zero."
         name = str(self.dtype).removeprefix("torch.")
         return (
-            f"{self.zero_loss:.0%} of {self.samples} samples have a cross-entropy of exactly zero,"
-            f" and {self.zero_gradient:.0%} a gradient of zero in every score: their margins"
-            f" (median {self.median_margin:.1f}) are above {self.margin:.1f}, where {name} rounds"
-            " the loss to zero."
+            f"{lost} The median margin is {self.median_margin:.1f}; from {self.margin:.1f} on"
+            f" {name} rounds a loss to zero."
         )
 
 
@@ -92,7 +101,8 @@ def softmax_collapse(
     """Return how many samples of a batch softmax cross-entropy has stopped to learn from.
 
     The loss and its gradient are those of ``torch.nn.functional.cross_entropy`` in the dtype of the
-    scores: what is counted is what training sees.
+    scores: what is counted is what training sees. It works under ``torch.no_grad`` and
+    ``torch.inference_mode`` as well.
 
     Parameters
     ----------
@@ -110,16 +120,18 @@ def softmax_collapse(
     Raises
     ------
     InputError
-        If shapes or dtypes do not fit, or the targets are shares: their loss has no zero to
+        If shapes, dtypes or devices do not fit, or the targets are shares: their loss has no zero to
         collapse to.
     """
+    check_ignored(ignore_index)
     if check_targets(scores, target, None, ignore_index) == "shares":
         raise InputError(
             f"`target` must hold classes (int64); got shares of dtype {target.dtype}. Their"
             " cross-entropy does not go to zero, so it cannot collapse."
         )
-    flat, classes = _rows(scores.detach(), target, ignore_index)
-    with torch.enable_grad():
+    # Copies made outside inference mode can be differentiated, what was made inside cannot.
+    with torch.inference_mode(False), torch.enable_grad():
+        flat, classes = _rows(scores.detach().clone(), target.clone(), ignore_index)
         flat.requires_grad_()
         losses = torch.nn.functional.cross_entropy(flat, classes, reduction="none")
         (gradient,) = torch.autograd.grad(losses.sum(), flat)
@@ -167,16 +179,15 @@ class CollapseMonitor:
     Raises
     ------
     InputError
-        If the share or the number is out of its range.
+        If the share or a number is of another type, or out of its range.
     """
 
     def __init__(self, share: float = 0.5, *, every: int = 1, ignore_index: int = IGNORED) -> None:
-        if not 0.0 < share <= 1.0:
+        self.share = check_number("share", share, above=0)
+        if self.share > 1:
             raise InputError(f"`share` must be above 0 and at most 1; got {share!r}.")
-        if every < 1:
-            raise InputError(f"`every` must be at least 1; got {every!r}.")
-        self.share = share
-        self.every = every
+        self.every = check_count("every", every)
+        check_ignored(ignore_index)
         self.ignore_index = ignore_index
         self.calls = 0
         self.last: CollapseReport | None = None
@@ -219,6 +230,10 @@ def _margins(scores: Tensor, classes: Tensor) -> Tensor:
     wide, place = scores.double(), classes[:, None]
     others = wide.scatter(1, place, -math.inf).logsumexp(1)
     return wide.gather(1, place).squeeze(1) - others
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
 
 
 def _share(where: Tensor) -> float:

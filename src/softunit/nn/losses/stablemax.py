@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from softunit.errors import InputError
 from softunit.nn.losses._targets import check_options, check_targets
+from softunit.nn.softmax._given import check_axis, check_scores
 
 Reduction = Literal["none", "mean", "sum"]
 IGNORED = -100
@@ -25,7 +25,7 @@ def stablemax(scores: Tensor, dim: int = -1) -> Tensor:
     ----------
     scores : Tensor
         Of any shape and floating dtype; half precision is computed in float32. A score of minus
-        infinity has no share.
+        infinity has no share, and plus infinity counts as the largest number.
     dim : int, default -1
         The axis whose shares sum to one.
 
@@ -37,13 +37,16 @@ def stablemax(scores: Tensor, dim: int = -1) -> Tensor:
     Raises
     ------
     InputError
-        If the scores are no floating tensor.
+        If the scores are no floating tensor or have no such axis.
 
     Notes
     -----
     Prieto et al., "Grokking at the Edge of Numerical Stability" (claim 1.3).
     """
     wide = _wide(scores)
+    check_axis("dim", dim, scores.shape)
+    if _nothing_along(scores, dim):
+        return scores.clone()
     size = torch.log1p(_magnitude(wide))
     raw = torch.where(wide >= 0, 1 + _magnitude(wide), torch.exp(-size))
     # Shares do not change with a common factor, so the largest may be taken as a constant.
@@ -77,9 +80,13 @@ def log_stablemax(scores: Tensor, dim: int = -1) -> Tensor:
     Raises
     ------
     InputError
-        If the scores are no floating tensor.
+        If the scores are no floating tensor or have no such axis.
     """
-    return _log_shares(_signed_log(_wide(scores)), dim).to(scores.dtype)
+    wide = _wide(scores)
+    check_axis("dim", dim, scores.shape)
+    if _nothing_along(scores, dim):
+        return scores.clone()
+    return _log_shares(_signed_log(wide), dim).to(scores.dtype)
 
 
 def stablemax_cross_entropy(
@@ -120,9 +127,10 @@ def stablemax_cross_entropy(
     Raises
     ------
     InputError
-        If shapes, dtypes or options do not fit, or a class is not in 0 to C - 1.
+        If shapes, dtypes, devices or options do not fit, there is no class, or a target is not in 0
+        to C - 1.
     """
-    check_options(reduction, label_smoothing)
+    check_options(reduction, label_smoothing, weight, ignore_index)
     kind = check_targets(scores, target, weight, ignore_index)
     wide = _wide(scores)
     weight = None if weight is None else weight.to(wide.dtype)
@@ -176,7 +184,7 @@ class StableMaxCrossEntropy(torch.nn.Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        check_options(reduction, label_smoothing)
+        check_options(reduction, label_smoothing, weight, ignore_index)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.reduction = reduction
@@ -200,12 +208,16 @@ class StableMaxCrossEntropy(torch.nn.Module):
         )
 
 
-def _wide(scores: Any) -> Tensor:
-    if not isinstance(scores, Tensor) or not scores.dtype.is_floating_point:
-        found = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
-        raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
-    wide: Tensor = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-    return wide
+def _wide(scores: Tensor) -> Tensor:
+    """Return scores in at least float32, with the largest number in the place of infinity."""
+    check_scores(scores)
+    wide = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    return wide.clamp(max=torch.finfo(wide.dtype).max)
+
+
+def _nothing_along(scores: Tensor, dim: int) -> bool:
+    """Return whether an axis is empty: then there is no largest score, and no share."""
+    return scores.ndim > 0 and scores.shape[dim] == 0
 
 
 def _magnitude(scores: Tensor) -> Tensor:

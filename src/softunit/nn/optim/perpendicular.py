@@ -17,7 +17,7 @@ GROUP_KEY = "perpendicular"
 class PerpendicularGradient(Optimizer):
     """Wraps an optimiser: each gradient loses its part along its tensor of weights.
 
-    Before each step, for each tensor theta with gradient g::
+    Before each step, for each tensor theta of more than one number, with gradient g::
 
         g <- g - (<theta, g> / <theta, theta>) theta
 
@@ -41,7 +41,8 @@ class PerpendicularGradient(Optimizer):
     Gradients are changed in place, in `step`; clip and unscale them before. With a closure they are
     changed after each of its calls, so that LBFGS sees no others; it then moves along the sphere of
     the weights only to first order, and its line search may end early. A tensor of zeros has no
-    direction, and keeps its gradient.
+    direction, and keeps its gradient. A tensor of one real number keeps it too: all of its gradient
+    is along it, so the projection would stop a bias of one output, or a scale, from ever learning.
 
     Prieto et al., "Grokking at the Edge of Numerical Stability" (claim 1.3).
     """
@@ -160,6 +161,8 @@ def _project(parameters: list[Tensor]) -> None:
         weights = parameter.detach()
         if weights.is_complex():
             weights, gradient = torch.view_as_real(weights), torch.view_as_real(gradient)
+        if weights.numel() < 2:  # nothing lies across a single number
+            continue
         lists = by_place.setdefault((weights.device, weights.dtype), ([], []))
         lists[0].append(weights)
         lists[1].append(gradient)

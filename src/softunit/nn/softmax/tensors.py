@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_switch
 from softunit.nn.softmax import _compiled
+from softunit.nn.softmax._given import check_axis, check_scores
 
 CHUNK = 4096
 LN2 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
@@ -26,7 +28,7 @@ def two_pass_softmax(scores: Tensor, dim: int = -1, *, compiled: bool = False) -
     ----------
     scores : Tensor
         Of any shape and floating dtype; half precision is computed in float32. Minus infinity
-        masks an entry, and plus infinity counts as the largest number.
+        masks an entry, and plus infinity counts as the largest number. A single number gets one.
     dim : int, default -1
         The axis that sums to one.
     compiled : bool, default False
@@ -43,12 +45,14 @@ def two_pass_softmax(scores: Tensor, dim: int = -1, *, compiled: bool = False) -
     Raises
     ------
     InputError
-        If the scores are no floating tensor or have no such axis; with ``compiled=True``, if they
-        are not float32 on the CPU, or there is no C compiler.
+        If the scores are no floating tensor or have no such axis, or `compiled` is neither True nor
+        False; with ``compiled=True``, if they are not float32 on the CPU, or there is no C compiler.
     """
-    _check_floating(scores)
-    if not -scores.ndim <= dim < scores.ndim:
-        raise InputError(f"`dim` {dim} is no axis of scores with shape {tuple(scores.shape)}.")
+    check_scores(scores)
+    check_axis("dim", dim, scores.shape)
+    check_switch("compiled", compiled)
+    if scores.ndim == 0:
+        return two_pass_softmax(scores[None], compiled=compiled)[0]
     if compiled:
         _check_for_kernel(scores)
         kernels: Tensor = _TwoPass.apply(scores, dim, True)
@@ -108,12 +112,6 @@ def _shares(scores: Tensor) -> Tensor:
     mantissas, exponents = _pairs(scores)
     factor = 1 / torch.where(total == 0, 1.0, total)[..., 0]
     return (mantissas.double() * factor * torch.exp2(exponents - top[..., 0])).to(scores.dtype)
-
-
-def _check_floating(scores: Any) -> None:
-    if not isinstance(scores, Tensor) or not scores.dtype.is_floating_point:
-        found = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
-        raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
 
 
 def _check_for_kernel(scores: Tensor) -> None:

@@ -16,17 +16,21 @@ static const float LOG2E = 0x1.715476p+0f;
 static const float LN2_HIGH = 0x1.62e43p-1f;  /* ln 2 in two parts */
 static const float LN2_LOW = -0x1.05c61p-29f;
 
-/* Return k, and in m the mantissa: e^x = m 2^k with m about in [0.7, 1.42]. */
-static inline float pair(float x, float *m) {
-    float k = rintf(x * LOG2E);
-    float r = fmaf(k, -LN2_LOW, fmaf(k, -LN2_HIGH, x));
-    float p = 1.9875691500e-4f; /* the polynomial of Cephes' expf */
+/* Return e^r for |r| up to 0.36, by the polynomial of Cephes' expf. */
+static inline float mantissa(float r) {
+    float p = 1.9875691500e-4f;
     p = fmaf(p, r, 1.3981999507e-3f);
     p = fmaf(p, r, 8.3334519073e-3f);
     p = fmaf(p, r, 4.1665795894e-2f);
     p = fmaf(p, r, 1.6666665459e-1f);
     p = fmaf(p, r, 5.0000001201e-1f);
-    *m = fmaf(p * r, r, r) + 1.0f;
+    return fmaf(p * r, r, r) + 1.0f;
+}
+
+/* Return k, and in m the mantissa: e^x = m 2^k with m about in [0.7, 1.42]. */
+static inline float pair(float x, float *m) {
+    float k = rintf(x * LOG2E);
+    *m = mantissa(fmaf(k, -LN2_LOW, fmaf(k, -LN2_HIGH, x)));
     return k;
 }
 
@@ -37,10 +41,9 @@ static inline float any_pair(float x, float *m) {
     v = v < -LIMIT ? -LIMIT : v;
     float k = rintf(v * LOG2E);
     float r = fmaf(k, -LN2_LOW, fmaf(k, -LN2_HIGH, v));
-    r = r > 0.35f ? 0.35f : r; /* where k itself is coarse */
-    r = r < -0.35f ? -0.35f : r;
-    pair(r, m);
-    *m = x == -INFINITY ? 0.0f : *m;
+    r = r > 0.4f ? 0.4f : r; /* where k itself is coarse */
+    r = r < -0.4f ? -0.4f : r;
+    *m = x == -INFINITY ? 0.0f : mantissa(r);
     return k;
 }
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from softunit._typing import Array
 from softunit.errors import InputError
+from softunit.nn._checks import check_count
+from softunit.nn.softmax._given import check_axis
 
 BLOCK = 1 << 16
 NOTHING = -math.inf
@@ -34,11 +36,9 @@ def exp_pairs(scores: Array) -> tuple[Array, Array]:
     Raises
     ------
     InputError
-        If the scores are not real floating numbers.
+        If the scores are no array of real floating numbers.
     """
-    scores = np.asarray(scores)
-    if not np.issubdtype(scores.dtype, np.floating):
-        raise InputError(f"`scores` must be of a floating dtype; got {scores.dtype}.")
+    _check_array(scores)
     largest = float(np.finfo(scores.dtype).max) / 2
     wide = np.clip(scores.astype(np.float64), -largest, largest)
     exponents = np.rint(wide * (1 / math.log(2)))
@@ -50,7 +50,7 @@ def exp_pairs(scores: Array) -> tuple[Array, Array]:
 
 
 def two_pass_blocks(blocks: Callable[[], Iterable[Array]]) -> Iterator[Array]:
-    """Yield the softmax of one long vector that is read in blocks, twice.
+    """Return the softmax of one long vector that is read in blocks, twice.
 
     1. Sum exp(x) over all blocks as a pair m 2^k, rescaled by a power of two where a larger
        exponent comes.
@@ -62,18 +62,38 @@ def two_pass_blocks(blocks: Callable[[], Iterable[Array]]) -> Iterator[Array]:
         Returns an iterable over the blocks of the vector, in the same order each time; it is called
         exactly twice.
 
-    Yields
-    ------
-    array
+    Returns
+    -------
+    iterator over arrays
         The shares of each block, zeros where all scores are minus infinity.
+
+    Raises
+    ------
+    InputError
+        If `blocks` is not callable; while it is read, if a block is no floating array of one axis.
     """
+    if not callable(blocks):
+        raise InputError(
+            "`blocks` must be a function without arguments that returns the blocks, for they are"
+            f" read twice; got {type(blocks).__name__}: `lambda: blocks` makes one of a list."
+        )
+    return _read_twice(blocks)
+
+
+def _read_twice(blocks: Callable[[], Iterable[Array]]) -> Iterator[Array]:
     total, top = 0.0, NOTHING
     for block in blocks():
+        _check_array(block, "A block of `blocks`")
+        if block.ndim != 1:
+            raise InputError(
+                f"A block of `blocks` must have one axis; got shape {block.shape}. For many rows"
+                " use two_pass_softmax."
+            )
         mantissas, exponents = exp_pairs(block)
         part, most = _sums(mantissas, exponents, -1)
         total, top = _joined(total, top, float(part.squeeze()), float(most.squeeze()))
     for block in blocks():
-        yield _shares(np.asarray(block), np.array(total), np.array(top))
+        yield _shares(block, np.array(total), np.array(top))
 
 
 def two_pass_softmax(scores: Array, axis: int = -1, *, block: int = BLOCK) -> Array:
@@ -85,7 +105,8 @@ def two_pass_softmax(scores: Array, axis: int = -1, *, block: int = BLOCK) -> Ar
     Parameters
     ----------
     scores : array of any shape, floating
-        Minus infinity masks an entry, and plus infinity counts as the largest number.
+        Minus infinity masks an entry, and plus infinity counts as the largest number. A single
+        number gets one.
     axis : int, default -1
         The axis that sums to one.
     block : int, default 65536
@@ -99,14 +120,14 @@ def two_pass_softmax(scores: Array, axis: int = -1, *, block: int = BLOCK) -> Ar
     Raises
     ------
     InputError
-        If the scores are not floating, have no such axis, or the block is not above zero.
+        If the scores are no floating array, have no such axis, or the block is not an integer above
+        zero.
     """
-    if not np.issubdtype(scores.dtype, np.floating):
-        raise InputError(f"`scores` must be of a floating dtype; got {scores.dtype}.")
-    if block < 1:
-        raise InputError(f"`block` must be at least 1; got {block!r}.")
-    if not -scores.ndim <= axis < scores.ndim:
-        raise InputError(f"`axis` {axis} is none of scores with shape {scores.shape}.")
+    _check_array(scores)
+    block = check_count("block", block)
+    check_axis("axis", axis, scores.shape)
+    if scores.ndim == 0:
+        return two_pass_softmax(scores[None], block=block).reshape(())
     moved = np.moveaxis(scores, axis, -1)
     starts = range(0, moved.shape[-1], block)
     total, top = np.zeros((*moved.shape[:-1], 1)), np.full((*moved.shape[:-1], 1), NOTHING)
@@ -118,6 +139,13 @@ def two_pass_softmax(scores: Array, axis: int = -1, *, block: int = BLOCK) -> Ar
         stop = start + block
         out[..., start:stop] = _shares(np.asarray(moved[..., start:stop]), total, top)
     return np.moveaxis(out, -1, axis)
+
+
+def _check_array(scores: Any, name: str = "`scores`") -> None:
+    if not isinstance(scores, (np.ndarray, np.floating)):
+        raise InputError(f"{name} must be a NumPy array; got {type(scores).__name__}.")
+    if not np.issubdtype(scores.dtype, np.floating):
+        raise InputError(f"{name} must be of a floating dtype; got {scores.dtype}.")
 
 
 def _sums(mantissas: Array, exponents: Array, axis: int) -> tuple[Array, Array]:

@@ -1,0 +1,26 @@
+"""The door of softmax and of the losses: scores and axes, checked with sentences."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+from torch import Tensor
+
+from softunit.errors import InputError
+
+
+def check_scores(scores: Any) -> None:
+    """Refuse what is no torch tensor of a floating dtype."""
+    if not isinstance(scores, Tensor) or not scores.dtype.is_floating_point:
+        found = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
+        raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
+
+
+def check_axis(name: str, axis: Any, shape: tuple[int, ...]) -> None:
+    """Refuse what is no axis of the shape; a single number has one, as for torch's softmax."""
+    if not isinstance(axis, numbers.Integral) or isinstance(axis, bool):
+        raise InputError(f"`{name}` must be an integer, the number of an axis; got {axis!r}.")
+    rank = max(1, len(shape))
+    if not -rank <= axis < rank:
+        raise InputError(f"`{name}` {axis} is no axis of scores with shape {tuple(shape)}.")
