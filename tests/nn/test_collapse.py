@@ -90,10 +90,45 @@ def test_the_monitor_warns_once_and_says_what_to_do():
     assert monitor.last.zero_loss == 1.0
 
 
+@pytest.mark.parametrize("guard", [torch.inference_mode, torch.no_grad])
+def test_it_works_where_no_gradients_are_kept(guard):
+    with guard():
+        scores = torch.tensor([[20.0, 0, 0], [1, 2, 3], [200, 0, 0]]) * 1
+        target = torch.tensor([0, 1, 0])
+        report = softmax_collapse(scores, target)
+        with pytest.warns(SoftmaxCollapseWarning, match="66.7% of 3 samples"):
+            CollapseMonitor()(scores, target)
+    assert (report.zero_loss, report.zero_gradient) == (2 / 3, 1 / 3)
+
+
+def test_a_healthy_batch_and_an_empty_one_are_told_as_they_are():
+    scores, target = torch.tensor([[0.0, 2.0], [0.0, 1.0]]), torch.tensor([0, 0])
+    assert str(softmax_collapse(scores, target)) == (
+        "None of 2 samples has a cross-entropy of exactly zero. The median margin is -2.0; from"
+        " 16.6 on float32 rounds a loss to zero."
+    )
+    assert str(softmax_collapse(scores, target, ignore_index=0)) == "No samples were counted."
+
+
+def test_a_single_lost_sample_among_many_is_not_rounded_to_none():
+    scores = torch.zeros(2000, 2)
+    scores[0, 0] = 99.0
+    report = softmax_collapse(scores, torch.zeros(2000, dtype=torch.int64))
+    assert str(report).startswith("0.05% of 2000 samples have")
+
+
 WRONG = [
-    (lambda: CollapseMonitor(0.0), "`share` must be above 0"),
-    (lambda: CollapseMonitor(every=0), "`every` must be at least 1"),
-    (lambda: collapse_margin(torch.int64), "floating dtype; got torch.int64"),
+    (lambda: CollapseMonitor(0.0), "`share` must be.*above 0"),
+    (lambda: CollapseMonitor(1.5), "`share` must be above 0 and at most 1; got 1.5"),
+    (lambda: CollapseMonitor("a"), "`share` must be.*'a'"),
+    (lambda: CollapseMonitor(every=0), "`every` must be an integer of at least 1; got 0"),
+    (lambda: CollapseMonitor(every="a"), "`every` must be an integer.*'a'"),
+    (lambda: CollapseMonitor(every=1.5), r"`every` must be an integer.*1\.5"),
+    (lambda: CollapseMonitor(ignore_index=1.0), r"`ignore_index` must be.*1\.0"),
+    (lambda: collapse_margin("float32"), "floating dtype.*got 'float32'"),
+    (lambda: softmax_collapse(torch.zeros(2, 3).long(), torch.tensor([0, 1])), "floating dtype"),
+    (lambda: softmax_collapse(torch.zeros(2, 0), torch.tensor([0, 1])), "at least one class"),
+    (lambda: collapse_margin(torch.int64), "floating dtype.*got torch.int64"),
     (lambda: softmax_collapse(torch.zeros(2, 3), torch.zeros(2, 3)), "got shares"),
     (lambda: softmax_collapse(torch.zeros(2, 3), torch.tensor([0, 3])), "classes 0 to 2.*got 3"),
 ]

@@ -66,6 +66,22 @@ def test_gradients_reach_query_and_keys(rng):
     assert torch.autograd.gradcheck(lambda q, keys: navigate(q, keys, explored, 0.7), (q, keys))
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", ["q", "keys"])
+def test_numbers_without_an_order_are_refused(rng, bad, place):
+    """nan would come first of all, and minus infinity could be found twice."""
+    given = {"q": drawn(rng, 2, 3), "keys": drawn(rng, 4, 3)}
+    given[place][1, 0] = bad
+    with pytest.raises(InputError, match="of 8 scores <q, k> are nan or infinite"):
+        explore(**given, rounds=1, count=2, strength=0.1)
+
+
+def test_settings_may_be_numbers_of_numpy(rng):
+    q, keys = drawn(rng, 6), drawn(rng, 30, 6)
+    found = explore(q, keys, rounds=np.int64(3), count=np.int64(4), strength=np.float32(0.5))
+    assert torch.equal(found, explore(q, keys, rounds=3, count=4, strength=0.5))
+
+
 Q, KEYS, PLACES = torch.zeros(2, 3), torch.zeros(4, 3), torch.zeros(2, 1, dtype=torch.int64)
 
 
@@ -75,12 +91,22 @@ Q, KEYS, PLACES = torch.zeros(2, 3), torch.zeros(4, 3), torch.zeros(2, 1, dtype=
         ((Q, torch.zeros(4, 2), PLACES, 1.0), r"must be \(\.\.\., d\).*\(2, 3\).*\(4, 2\)"),
         ((Q, KEYS.double(), PLACES, 1.0), "same dtype.*float32.*float64"),
         ((Q.long(), KEYS.long(), PLACES, 1.0), "floating dtype; got torch.int64"),
-        ((Q, KEYS, PLACES, -0.5), "`strength` must be finite and >= 0; got -0.5"),
-        ((Q, KEYS, PLACES, float("nan")), "`strength` must be finite and >= 0; got nan"),
+        ((Q, KEYS, PLACES, -0.5), "`strength` must be a finite number of at least 0; got -0.5"),
+        (
+            (Q, KEYS, PLACES, float("nan")),
+            "`strength` must be a finite number of at least 0; got nan",
+        ),
         ((Q, KEYS, PLACES.int(), 1.0), "`explored` must be int64"),
         ((Q, KEYS, PLACES[0], 1.0), r"`explored` must be int64 of shape \(2, 'e'\)"),
         ((Q, KEYS, PLACES + 4, 1.0), "places from 0 to 3; got 4 to 4"),
         ((Q, KEYS, PLACES - 1, 1.0), "places from 0 to 3; got -1 to -1"),
+        ((Q, KEYS, PLACES, "a"), "`strength` must be.*'a'"),
+        ((Q, KEYS, PLACES, None), "`strength` must be.*None"),
+        ((Q, KEYS, [[0], [1]], 1.0), "`explored` must be a torch tensor; got list"),
+        ((Q.tolist(), KEYS, PLACES, 1.0), "`q` must be a torch tensor; got list"),
+        ((Q, KEYS.numpy(), PLACES, 1.0), "`keys` must be a torch tensor; got ndarray"),
+        ((Q, KEYS.to("meta"), PLACES, 1.0), "`keys` is on meta and `q` on cpu"),
+        ((Q[0], KEYS, PLACES[0, 0], 1.0), r"`explored` must be int64 of shape \('e',\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(args, match):
@@ -91,8 +117,10 @@ def test_what_does_not_fit_is_refused(args, match):
 @pytest.mark.parametrize(
     ("rounds", "count", "match"),
     [
-        (0, 1, "`rounds` must be at least 1; got 0"),
-        (1, 0, "`count` must be at least 1; got 0"),
+        (0, 1, "`rounds` must be an integer of at least 1; got 0"),
+        (1, 0, "`count` must be an integer of at least 1; got 0"),
+        (1, "2", "`count` must be an integer of at least 1; got '2'"),
+        (1, 1.5, r"`count` must be an integer of at least 1; got 1\.5"),
         (2, 3, "2 rounds of 3 need 6 keys; there are 4"),
     ],
 )

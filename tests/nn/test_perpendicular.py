@@ -57,7 +57,7 @@ def test_what_is_along_the_weights_is_taken(rng, dtype, scale, bar):
 
 
 def test_a_step_is_that_of_the_base_on_projected_gradients(rng):
-    ours = parameters(rng)[:2]  # of a single number nothing is left but rounding
+    ours = parameters(rng)[:2]  # gradients of single numbers are left alone
     theirs = copy.deepcopy(ours)
     for mine, other in zip(ours, theirs, strict=True):
         w, g = other.detach(), mine.grad
@@ -82,8 +82,31 @@ def test_a_group_may_keep_its_gradients(rng):
     optimizer.add_param_group({"params": [third], "lr": 0.5})
     optimizer.step()
     assert torch.equal(second.grad, kept)
-    assert float(third.grad) == pytest.approx(0, abs=1e-15), "a number has nothing across itself"
     assert [group["lr"] for group in optimizer.base.param_groups] == [0.1, 0.1, 0.5]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)], ids=str)
+def test_a_single_number_learns_on(shape):
+    """All of its gradient is along it: projected, a bias of one output would never move."""
+    parameter = torch.nn.Parameter(torch.full(shape, 2.0))
+    parameter.grad = torch.full(shape, 3.0)
+    sgd([parameter]).step()
+    assert float(parameter.detach()) == pytest.approx(1.7)
+
+
+def test_a_complex_number_keeps_only_its_turn():
+    parameter = torch.nn.Parameter(torch.tensor(2.0 + 0j))
+    parameter.grad = torch.tensor(3.0 + 4j)
+    sgd([parameter]).project()
+    assert complex(parameter.grad) == 4j
+
+
+@pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_empty_tensor_does_no_harm(rng, make):
+    empty, other = torch.nn.Parameter(torch.zeros(0, 3).double()), parameters(rng)[0]
+    empty.grad = torch.zeros(0, 3).double()
+    PerpendicularGradient(make([empty, other], lr=0.1)).step()
+    assert torch.isfinite(other).all()
 
 
 def test_schedulers_take_it_for_an_optimiser(rng):

@@ -150,6 +150,45 @@ def test_it_compiles_whole(rng):
     torch.testing.assert_close(ours, torch.autograd.grad(stablemax_cross_entropy(z, target), z)[0])
 
 
+@pytest.mark.parametrize("shares", [stablemax, log_stablemax])
+def test_axes_are_those_of_torch(shares):
+    z = torch.zeros(2, 3)
+    for wrong in (5, -3):
+        with pytest.raises(InputError, match=f"`dim` {wrong} is no axis of scores"):
+            shares(z, wrong)
+    with pytest.raises(InputError, match="`dim` must be an integer"):
+        shares(z, "a")
+    assert torch.equal(shares(z, np.int64(0)), shares(z, 0))
+    assert shares(torch.zeros(4, 0)).shape == (4, 0)
+    assert shares(torch.zeros(0, 4)).shape == (0, 4)
+    assert float(shares(torch.tensor(2.0))) == (1 if shares is stablemax else 0)
+
+
+def test_plus_infinity_counts_as_the_largest_number():
+    z = torch.tensor([[float("inf"), 0.0, 1.0], [float("inf"), float("inf"), 0.0]])
+    torch.testing.assert_close(stablemax(z), torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0]]))
+    assert torch.isfinite(log_stablemax(z)).all()
+    z.requires_grad_()
+    for smoothing in (0.0, 0.1):
+        loss = stablemax_cross_entropy(z, torch.tensor([0, 2]), label_smoothing=smoothing)
+        assert torch.isfinite(loss)
+        assert torch.isfinite(torch.autograd.grad(loss, z)[0]).all()
+
+
+def test_options_may_be_numbers_of_numpy():
+    given = SCORES, CLASSES
+    options = {"ignore_index": np.int64(1), "label_smoothing": np.float32(0.25)}
+    expected = stablemax_cross_entropy(*given, ignore_index=1, label_smoothing=0.25)
+    assert torch.equal(stablemax_cross_entropy(*given, **options), expected)
+
+
+def test_the_module_checks_its_options_when_it_is_built():
+    with pytest.raises(InputError, match="`weight` must be a torch tensor; got list"):
+        StableMaxCrossEntropy([1.0])
+    with pytest.raises(InputError, match="`ignore_index` must be an integer"):
+        StableMaxCrossEntropy(ignore_index=None)
+
+
 SCORES = torch.zeros(3, 4)
 CLASSES = torch.tensor([0, 1, 2])
 WRONG = [
@@ -163,6 +202,15 @@ WRONG = [
     ((SCORES.long(), CLASSES, None), {}, "floating dtype; got torch.int64"),
     ((SCORES, [0, 1, 2], None), {}, "`target` must be a torch tensor; got list"),
     ((torch.tensor(1.0), torch.tensor(0), None), {}, "axis of classes"),
+    ((SCORES, CLASSES, np.ones(4)), {}, "`weight` must be a torch tensor; got ndarray"),
+    ((SCORES, CLASSES, [1.0] * 4), {}, "`weight` must be a torch tensor; got list"),
+    ((SCORES, CLASSES, torch.ones(4, device="meta")), {}, "`weight` is on meta.*on cpu"),
+    ((SCORES, CLASSES.to("meta"), None), {}, "`target` is on meta.*on cpu"),
+    ((SCORES, CLASSES, None), {"label_smoothing": "a"}, "`label_smoothing` must be.*'a'"),
+    ((SCORES, CLASSES, None), {"label_smoothing": None}, "`label_smoothing` must be.*None"),
+    ((SCORES, CLASSES, None), {"ignore_index": None}, "`ignore_index` must be.*None"),
+    ((SCORES, CLASSES, None), {"ignore_index": 1.0}, r"`ignore_index` must be.*1\.0"),
+    ((torch.zeros(3, 0), CLASSES, None), {}, r"at least one class; got shape \(3, 0\)"),
 ]
 
 

@@ -224,15 +224,43 @@ def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path):
         compiled(torch.zeros(3))
 
 
+@forms
+@pytest.mark.parametrize("axis", [-1, 0, np.int64(0)], ids=repr)
+def test_a_single_number_gets_all(form, axis):
+    found = form(torch.tensor(3.0), axis)
+    assert found.shape == ()
+    assert float(found) == 1
+
+
 WRONG = [
     (lambda: two_pass_softmax(torch.zeros(3).long()), "floating dtype; got torch.int64"),
     (lambda: two_pass_softmax([1.0]), "floating dtype; got list"),
     (lambda: two_pass_softmax(torch.zeros(3), 1), r"`dim` 1 is no axis.*\(3,\)"),
     (lambda: compiled(torch.zeros(3).double()), "float32 on the CPU; got torch.float64 on cpu"),
     (lambda: two_pass_softmax_numpy(np.zeros(3, int)), "floating dtype; got int64"),
-    (lambda: two_pass_softmax_numpy(np.zeros(3), 1), r"`axis` 1 is none.*\(3,\)"),
-    (lambda: two_pass_softmax_numpy(np.zeros(3), block=0), "`block` must be at least 1; got 0"),
+    (lambda: two_pass_softmax_numpy(np.zeros(3), 1), r"`axis` 1 is no axis.*\(3,\)"),
+    (
+        lambda: two_pass_softmax_numpy(np.zeros(3), block=0),
+        "`block` must be an integer of at least 1; got 0",
+    ),
+    (lambda: two_pass_softmax_numpy(np.zeros(3), block="a"), "`block` must be.*got 'a'"),
+    (lambda: two_pass_softmax_numpy([1.0]), "must be a NumPy array; got list"),
+    (lambda: two_pass_softmax_numpy(None), "must be a NumPy array; got NoneType"),
+    (lambda: two_pass_softmax_numpy(torch.zeros(3)), "must be a NumPy array; got Tensor"),
     (lambda: exp_pairs(np.zeros(3, int)), "floating dtype; got int64"),
+    (lambda: exp_pairs([1.0]), "must be a NumPy array; got list"),
+    (lambda: two_pass_softmax(torch.zeros(3), compiled="no"), "`compiled` must be True or False"),
+    (lambda: two_pass_blocks([np.zeros(3)]), "must be a function.*got list"),
+    (lambda: list(two_pass_blocks(lambda: [np.zeros((2, 3))])), r"one axis; got shape \(2, 3\)"),
+    (lambda: list(two_pass_blocks(lambda: [[1.0]])), "block of `blocks` must be a NumPy array"),
+    *(
+        (lambda axis=axis, form=form: form(axis), r"must be an integer, the number of an axis")
+        for axis in ("a", None, 1.0, True)
+        for form in (
+            lambda axis: two_pass_softmax(torch.zeros(3, 3), axis),
+            lambda axis: two_pass_softmax_numpy(np.zeros((3, 3)), axis),
+        )
+    ),
 ]
 
 

@@ -9,7 +9,8 @@ from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Seri
 
 SHORT, LONG = 64, 1024
 LENGTHS = (64, 128, 256, 512, 1024)
-SEEDS, STEPS = 3, 1500
+SEEDS, STEPS, LEAST_STEPS = 3, 1500, 1000
+BATCHES, LEAST_BATCHES = 8, 4
 POWER = 8.0
 SIZE = 1e4
 NAMES = ("softmax", "LSSA", "LSSAR")
@@ -48,6 +49,12 @@ def measure(effort: Effort) -> Evidence:
         ),
         Finding(f"loss at {LONG} keys with LSSAR {where}", rise["LSSAR"], 1.1),
         Finding(f"loss at {LONG} keys with softmax {where}", rise["softmax"], 1.1, ">="),
+        Finding(
+            "rise of the loss with softmax over its rise with LSSAR",
+            rise["softmax"] / rise["LSSAR"],
+            1,
+            ">=",
+        ),
     )
     return Evidence(findings, _notes(losses, rise), _picture(losses))
 
@@ -57,8 +64,8 @@ def _losses(effort: Effort) -> Losses:
     from softunit.nn.attention import ReweightedSoftplus
     from softunit.nn.studies.keyed_recall import RecallTraining, recall_losses
 
-    plan = RecallTraining(length=SHORT, steps=effort.count(STEPS, 20))
-    lssar, batches = ReweightedSoftplus(power=POWER), effort.count(8)
+    plan = RecallTraining(length=SHORT, steps=effort.count(STEPS, LEAST_STEPS))
+    lssar, batches = ReweightedSoftplus(power=POWER), effort.count(BATCHES, LEAST_BATCHES)
     losses: Losses = {name: [] for name in NAMES}
     for i in range(effort.count(SEEDS, 1)):
         train = partial(

@@ -25,7 +25,8 @@ def measure(effort: Effort) -> Evidence:
     Parameters
     ----------
     effort : Effort
-        At a share below one: fewer draws, shorter sequences and fewer steps of training.
+        At a share below one: fewer draws and seeds. Lengths and steps of training stay: slopes
+        and what is learned are of them.
     """
     draws = effort.count(20, 3)
     near, array = _nearness(effort, draws, 1.0, _NEAR)
@@ -87,10 +88,9 @@ def _times(effort: Effort) -> dict[str, tuple[tuple[int, ...], list[float]]]:
 
     found = {}
     for name, lengths in (("tensor_polynomial", LENGTHS), ("tensor", EXACT_LENGTHS)):
-        shorter = tuple(int(n * effort.share**0.25) for n in lengths)
-        effort.tick(f"time of {name!r}, {shorter[0]} to {shorter[-1]} tokens")
-        seconds = tensor.times(shorter, name, D, ROUNDS, effort.rng(_TIMES, shorter[0]))
-        found[name] = (shorter, seconds)
+        effort.tick(f"time of {name!r}, {lengths[0]} to {lengths[-1]} tokens")
+        seconds = tensor.times(lengths, name, D, ROUNDS, effort.rng(_TIMES, lengths[0]))
+        found[name] = (lengths, seconds)
     return found
 
 
@@ -107,12 +107,11 @@ def _curves(effort: Effort) -> dict[str, list[Curve]]:
     from softunit.nn.studies import tensor
 
     found: dict[str, list[Curve]] = {"tensor": [], "matrix": []}
-    steps = effort.count(STEPS, 20)
     for seed in range(effort.count(SEEDS, 1)):
         for kind, curves in found.items():
-            effort.tick(f"{kind} attention learns triples, seed {seed}, {steps} steps")
+            effort.tick(f"{kind} attention learns triples, seed {seed}, {STEPS} steps")
             made = tensor.learned(
-                tensor.Triples(), kind == "tensor", steps, effort.rng(_TASK, seed)
+                tensor.Triples(), kind == "tensor", STEPS, effort.rng(_TASK, seed)
             )
             curves.append((made.steps, made.percent))
     return found

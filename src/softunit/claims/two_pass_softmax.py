@@ -13,7 +13,7 @@ BOUNDS = (1.0, 30.0, 1e3, 1e4)
 LENGTHS = (1, 2, 63, 1_000, 50_000)
 ROWS = 20
 SMALLEST, LARGEST = 14, 24  # powers of two of the lengths that are timed
-ROUNDS = 15
+ROUNDS, LEAST_ROUNDS = 15, 5
 
 Times = dict[int, dict[str, float]]
 """Seconds by length and by name of the way."""
@@ -70,12 +70,11 @@ def _errors(effort: Effort, compiled: bool) -> dict[tuple[float, int], Errors]:
 def _times(effort: Effort) -> Times:
     from softunit.nn.studies.two_pass import drawn, times
 
-    # A smaller share times shorter vectors: half of them at a share of one in thirty-two.
-    powers = range(SMALLEST, max(SMALLEST, round(LARGEST * effort.share**0.1)) + 1, 2)
+    # Lengths do not shrink with the share: what is claimed is of vectors larger than the cache.
     found = {}
-    for power in powers:
+    for power in range(SMALLEST, LARGEST + 1, 2):
         scores = drawn(effort.rng(2, power), (1 << power,), 20.0)
-        found[1 << power] = times(scores, effort.count(ROUNDS, 3), effort.tick)
+        found[1 << power] = times(scores, effort.count(ROUNDS, LEAST_ROUNDS), effort.tick)
     return found
 
 

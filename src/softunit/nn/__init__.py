@@ -5,6 +5,6 @@ from softunit.errors import MissingExtraError
 try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
-    raise MissingExtraError("softunit.nn", "nn") from error
+    raise MissingExtraError("softunit.nn (PyTorch)", "nn") from error
 
 __all__: list[str] = []

@@ -142,8 +142,6 @@ def parts_of(plan: Plan) -> dict[str, tuple[str, ...]]:
         return found
     refusing = {name for name in plan.units if causal_refusal(unit_contender(name).unit)}
     for name in plan.units:
-        if unit_contender(name).relative:
-            continue  # the models have positions of their own
         both = name in refusing or (bool(refusing) and name == "softmax")
         found[name] = tuple(part for part in PARTS if part != "hidden" or both)
     return found

@@ -18,6 +18,12 @@ SINGLE_BAR, DOUBLE_BAR = 1e-5, 1e-10
 LEAST, MOST = 2048, 16384
 """The lengths that a slope is taken from."""
 
+POINTS = 3
+"""The fewest lengths that give a slope: two noisy times say little."""
+
+LINEAR_BAR, FFT_BAR = 1.15, 1.25
+"""The largest slopes of time that linear units may have, and those that go by FFT."""
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -34,27 +40,71 @@ class Slope:
     most: int
 
 
-def slope_of(points: Sequence[Mapping[str, Any]], key: str) -> Slope | None:
-    """Return the slope of log y in log n by least squares; None with fewer than two points.
+def slope_of(points: Sequence[Mapping[str, Any]], key: str, switch: int = 0) -> Slope | None:
+    """Return the slope of log y in log n by least squares; None with fewer than three points.
 
-    Lengths from `LEAST` to `MOST` count; where fewer than two of them are there, the two largest.
+    Lengths from `LEAST` to `MOST` count; where fewer than three of them are there, the three
+    largest.
 
     Parameters
     ----------
     points : sequence of mapping
         With "n" and `key`.
     key : str
+    switch : int, default 0
+        Lengths up to this one are left out: there it goes another way.
     """
     known = [(point["n"], point[key]) for point in points if point.get(key)]
+    known = [pair for pair in known if pair[0] > switch]
     kept = [pair for pair in known if LEAST <= pair[0] <= MOST]
-    kept = kept if len(kept) >= 2 else known[-2:]
-    if len(kept) < 2:
+    kept = kept if len(kept) >= POINTS else known[-POINTS:]
+    if len(kept) < POINTS:
         return None
     x = [math.log(n) for n, _ in kept]
     y = [math.log(value) for _, value in kept]
     middle, height = sum(x) / len(x), sum(y) / len(y)
     rise = sum((a - middle) * (b - height) for a, b in zip(x, y, strict=True))
     return Slope(rise / sum((a - middle) ** 2 for a in x), kept[0][0], kept[-1][0])
+
+
+def slope_in(row: Row, part: str) -> Slope | None:
+    """Return the slope of a forward and backward of a row; None where too little was measured.
+
+    Parameters
+    ----------
+    row : Row
+    part : {"times", "memory"}
+    """
+    found = row.parts.get(part, {})
+    return slope_of(found.get("points", ()), "both", found.get("switch", 0))
+
+
+def bar_of(row: Row) -> float | None:
+    """Return the largest slope of time that a unit may have; None for one that is not linear.
+
+    Parameters
+    ----------
+    row : Row
+    """
+    times = row.parts.get("times", {})
+    if row.kind != "unit" or not times.get("linear"):
+        return None
+    return FFT_BAR if times.get("switch") else LINEAR_BAR
+
+
+def met(row: Row) -> bool | None:
+    """Return whether a unit's slope of time is within its bar.
+
+    None where it has no bar, or its slope is not one of lengths from `LEAST` to `MOST`.
+
+    Parameters
+    ----------
+    row : Row
+    """
+    bar, slope = bar_of(row), slope_in(row, "times")
+    if bar is None or slope is None or slope.least < LEAST:
+        return None
+    return slope.power <= bar
 
 
 def faults(rows: Sequence[Row]) -> list[str]:
@@ -88,7 +138,10 @@ def faults(rows: Sequence[Row]) -> list[str]:
 
 
 def record(plan: Plan, machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """Return a run as plain values; its value is the largest slope of a linear unit.
+    """Return a run as plain values.
+
+    It has the keys that the figures of every command have. There is no one value, gradient norm,
+    gap bound or number of iterations: these are None. "largest_linear_slope" is that of times.
 
     Parameters
     ----------
@@ -108,19 +161,21 @@ def record(plan: Plan, machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[
         "format": FORMAT,
         "plan": plan.to_dict(),
         "machine": dict(machine),
-        "value": max(slopes, default=None),
-        **dict.fromkeys(("gradient_norm", "gap_bound", "n_iter")),
+        **dict.fromkeys(("value", "gradient_norm", "gap_bound", "n_iter")),
         "converged": not found,
+        "largest_linear_slope": max(slopes, default=None),
         "faults": found,
         "rows": told,
     }
 
 
 def _slopes(row: Row) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, part in (("seconds", "times"), ("bytes", "memory")):
-        slope = slope_of(row.parts.get(part, {}).get("points", ()), "both")
-        found[name] = None if slope is None else vars(slope)
+        slope = slope_in(row, part)
+        found[name] = None if slope is None else dict(vars(slope))
+    if found["seconds"] is not None:
+        found["seconds"] |= {"bar": bar_of(row), "met": met(row)}
     return found
 
 

@@ -109,14 +109,16 @@ def _kept(contender: Any, shape: Any, seed: int, said: str) -> dict[str, Any]:
     if unit is None:
         error = workbench.peer_errors(contender, two.at(256), seed=seed)
         return {"error": error, "error_n": 256} if error else {}
+    # As it goes at the lengths that are timed, with what is added there.
+    unit, bias = contender.at_length, contender.bias
     at, rows = two.at(257 if many else 65), one.at(256 if many else 64)
     point = dataclasses.replace(one.at(64 if many else 24), heads=1)
     return {
-        "error": dataclasses.asdict(workbench.errors(unit, at, seed=seed)),
+        "error": dataclasses.asdict(workbench.errors(unit, at, seed=seed, bias=bias(at))),
         "error_n": at.n,
-        "rows": dataclasses.asdict(workbench.rows_of(unit, rows, seed=seed)),
+        "rows": dataclasses.asdict(workbench.rows_of(unit, rows, seed=seed, bias=bias(rows))),
         "rows_n": rows.n,
-        "lipschitz": workbench.lipschitz(unit, point, seed=seed),
+        "lipschitz": workbench.lipschitz(unit, point, seed=seed, bias=bias(point)),
         "lipschitz_n": point.n,
         "note": f"{said} {contender.inputs(at, seed)[1]}".strip(),
     }
@@ -125,6 +127,11 @@ def _kept(contender: Any, shape: Any, seed: int, said: str) -> dict[str, Any]:
 def _trained(part: Any, contender: Any, plan: Plan, keep: Say) -> dict[str, Any]:
     from softunit.nn import workbench
 
+    if contender.relative:
+        return {
+            "skipped": "the small models turn queries and keys by their places and add no bias;"
+            f" {contender.unit.name} is trained without one."
+        }
     training = workbench.training_of(
         part, plan.steps, seed=plan.seed, seconds=6 * plan.seconds + 60
     )

@@ -7,8 +7,8 @@ from softunit.nn.attention._semiseparable import (
     semiseparable_step,
 )
 from softunit.nn.attention._unit import AttentionUnit
-from softunit.nn.attention.attend import attend, reference, step, weights
 from softunit.nn.attention.collapsed import CollapsedAttention
+from softunit.nn.attention.functional import attend, reference, step, weights
 from softunit.nn.attention.hydra import Hydra, HydraState
 from softunit.nn.attention.kernelized import Kernelized
 from softunit.nn.attention.module import Attention

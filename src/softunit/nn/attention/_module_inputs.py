@@ -13,11 +13,11 @@ from softunit.nn.attention._unit import AttentionUnit
 from softunit.nn.attention.soft import Soft
 
 
-def check_dtype(dtype: object) -> None:
+def check_dtype(dtype: object, name: str = "dtype") -> None:
     """Refuse what parameters cannot have; None is PyTorch's default."""
     if dtype is None or (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         return
-    raise InputError(f"`dtype` must be a floating torch.dtype, or None; got {dtype!r}.")
+    raise InputError(f"`{name}` must be a floating torch.dtype, or None; got {dtype!r}.")
 
 
 def check_causal(causal: Causal) -> None:

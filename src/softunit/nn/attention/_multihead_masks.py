@@ -107,9 +107,7 @@ def what_is_seen(
     return Seen(mask, bias, is_causal, keys.mask)
 
 
-def _read(
-    name: str, given: Tensor, shapes: list[tuple[int, ...]], device: torch.device
-) -> Seen:
+def _read(name: str, given: Tensor, shapes: list[tuple[int, ...]], device: torch.device) -> Seen:
     if not isinstance(given, Tensor):
         raise InputError(f"`{name}` must be a torch tensor; got {type(given).__name__}.")
     if tuple(given.shape) not in shapes:

@@ -59,15 +59,38 @@ def pair_scores(q: Tensor, k: Pair, scale: float) -> Tensor:
     return torch.einsum("...id,...jd,...ld->...ijl", scale * q, *k)
 
 
+def level_bias(added: Tensor | None, seen: Tensor | None) -> Tensor | None:
+    """Return a bias less the largest that its row sees, zero at keys that it does not see.
+
+    That changes no weight, and two of the lowest numbers that there are can then be added.
+
+    Parameters
+    ----------
+    added : Tensor or None
+        Of shape (..., n or 1, m).
+    seen : Tensor or None
+        Bool, broadcasting with it.
+    """
+    if added is None:
+        return None
+    if seen is None:
+        return added - added.detach().amax(-1, keepdim=True)
+    top = added.detach().masked_fill(~seen, float("-inf")).amax(-1, keepdim=True)
+    return (added - top.masked_fill(top.isneginf(), 0.0)).masked_fill(~seen, 0.0)
+
+
 def pair_pattern(pattern: Pattern) -> tuple[Tensor | None, Tensor | None]:
     """Return the bias of pairs and which are seen, broadcasting to (batch, heads, n, m, m).
+
+    The bias is that of `level_bias`, for either key.
 
     Parameters
     ----------
     pattern : Pattern
         Of single keys.
     """
-    added, seen = pattern.added(), pattern.visible()
+    seen = pattern.visible()
+    added = level_bias(pattern.added(), seen)
     if added is not None:
         added = added[..., :, None] + added[..., None, :]
     if seen is not None:

@@ -12,17 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from softunit.errors import InputError
-from softunit.nn.attention._inputs import Causal
-from softunit.nn.attention._learned import hold_parameters
+from softunit.nn._checks import check_count
+from softunit.nn.attention._inputs import Causal, check_dropout, pattern_of, scale_of
+from softunit.nn.attention._learned import HoldsUnit
+from softunit.nn.attention._module_inputs import (
+    check_dtype,
+    check_like,
+    check_padding,
+    check_tokens,
+    padded_both_ways,
+)
+from softunit.nn.attention._multihead_masks import Seen
 from softunit.nn.attention._unit import AttentionUnit
-from softunit.nn.attention.attend import Bias, attend
-from softunit.nn.attention.registry import unit_of
+from softunit.nn.attention.functional import Bias, attend
 
 QueryKey = Literal["full", "collapsed", "symmetric"]
 ValueOutput = Literal["full", "collapsed", "omitted"]
 
 
-class CollapsedAttention(nn.Module):
+class CollapsedAttention(HoldsUnit):
     """Self-attention out = unit(X W X' / sqrt(d)) X V with as few matrices as are asked for.
 
     With d = dim / heads, for each head:
@@ -53,6 +61,8 @@ class CollapsedAttention(nn.Module):
         parameters of the module.
     scale : float, optional
         Of the scores; None: 1 / sqrt(dim / heads), whatever form they have.
+    dropout : float, default 0.0
+        Share of weights dropped in training, in [0, 1); linear units drop whole values.
     device : torch.device, optional
         Where the parameters are.
     dtype : torch.dtype, optional
@@ -81,14 +91,17 @@ class CollapsedAttention(nn.Module):
         rank: int | None = None,
         unit: str | AttentionUnit = "softmax",
         scale: float | None = None,
+        dropout: float = 0.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         _check_sizes(dim, heads, rank, query_key)
+        check_dropout(dropout)
+        check_dtype(dtype)
         _check_choice("query_key", query_key, get_args(QueryKey))
         _check_choice("value_output", value_output, get_args(ValueOutput))
-        self.unit = unit_of(unit)
+        self.unit = unit
         if self.unit.pairs:
             raise InputError(
                 f"The unit {self.unit.name!r} attends to pairs of keys, which one sequence does not"
@@ -96,8 +109,8 @@ class CollapsedAttention(nn.Module):
             )
         self.dim, self.heads, self.rank = dim, heads, dim if rank is None else rank
         self.query_key, self.value_output = query_key, value_output
-        self.scale = math.sqrt(heads / dim) if scale is None else scale
-        hold_parameters(self, self.unit)
+        self.scale = math.sqrt(heads / dim) if scale is None else scale_of(self.unit, scale, dim)
+        self.dropout = dropout
         self._make(device, dtype)
 
     def _make(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
@@ -156,8 +169,14 @@ class CollapsedAttention(nn.Module):
         Raises
         ------
         InputError
-            If the projections are not both (dim, dim).
+            If the projections are not both (dim, dim), of one floating dtype and device.
         """
+        for name, given in (("query", query), ("key", key)):
+            if isinstance(given, nn.Module):
+                raise InputError(f"`{name}` must be a torch tensor: give the `weight` of a layer.")
+        check_like("query", query, query)
+        check_dtype(query.dtype, "query.dtype")
+        check_like("key", key, query)
         if query.ndim != 2 or query.shape[0] != query.shape[1] or key.shape != query.shape:
             raise InputError(
                 "`query` and `key` must both be (dim, dim); got"
@@ -188,7 +207,6 @@ class CollapsedAttention(nn.Module):
         key_padding_mask: Tensor | None = None,
         causal: Causal = False,
         bias: Bias | None = None,
-        dropout: float = 0.0,
     ) -> Tensor:
         """Return the mixed tokens, of shape (batch, n, dim).
 
@@ -199,12 +217,11 @@ class CollapsedAttention(nn.Module):
         mask : Tensor, optional
             Bool, broadcasting to (batch, heads, n, n): True where a token sees another.
         key_padding_mask : Tensor of shape (batch, n), optional
-            Bool, True where a token is padding, as in `torch.nn.MultiheadAttention`.
+            Bool, True where a token is padding, as in `torch.nn.MultiheadAttention`. With the unit
+            "soft" it hides padded tokens as queries too, whatever the `padding` of the unit.
         causal : bool, default False
             Whether token i sees tokens 0 to i only.
         bias : Tensor or RelativeBias, optional
-            As in `attend`.
-        dropout : float, default 0.0
             As in `attend`.
 
         Returns
@@ -218,17 +235,12 @@ class CollapsedAttention(nn.Module):
             If shapes or dtypes do not fit.
         """
         q, k = self._queries_keys(x)
+        seen = _kept(mask, key_padding_mask, x, q)
+        unit, mask = padded_both_ways(self.unit, seen.mask, seen.there)
         mixed = attend(
-            q,
-            k,
-            self._values(x),
-            unit=self.unit,
-            mask=_without_padding(mask, key_padding_mask, x),
-            causal=causal,
-            bias=bias,
-            scale=self.scale,
-            dropout=dropout,
-        )
+            q, k.to(q.dtype), self._values(x).to(q.dtype), unit=unit, mask=mask, causal=causal, bias=bias,
+            scale=self.scale, dropout=self.dropout if self.training else 0.0,
+        )  # fmt: skip
         if self.value_output == "collapsed":
             return mixed.sum(1)
         joined = mixed.transpose(1, 2).flatten(2)
@@ -263,10 +275,8 @@ class CollapsedAttention(nn.Module):
 
     def _queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries (batch, heads, n, d, dim or rank) and keys, for all heads or for each."""
-        if x.ndim != 3 or x.shape[-1] != self.dim:
-            raise InputError(
-                f"`x` must be (batch, n, dim) with dim = {self.dim}; got {tuple(x.shape)}."
-            )
+        forms = {"full": "query", "collapsed": "similarity", "symmetric": "lower"}
+        check_tokens(x, self.dim, getattr(self, forms[self.query_key]))
         tokens = x[:, None]
         if self.query_key == "full":
             return tokens @ self._headed(self.query), tokens @ self._headed(self.key)
@@ -299,7 +309,9 @@ def _split(given: Tensor, heads: int) -> Tensor:
 
 
 def _check_sizes(dim: int, heads: int, rank: int | None, query_key: str) -> None:
-    if dim < 1 or heads < 1 or dim % heads:
+    check_count("dim", dim)
+    check_count("heads", heads)
+    if dim % heads:
         raise InputError(f"`heads` must divide `dim`; got dim = {dim} and heads = {heads}.")
     if rank is None:
         return
@@ -307,7 +319,7 @@ def _check_sizes(dim: int, heads: int, rank: int | None, query_key: str) -> None
         raise InputError(
             f"`rank` is for query_key='symmetric'; got rank = {rank} with {query_key!r}."
         )
-    if not 1 <= rank <= dim:
+    if check_count("rank", rank) > dim:
         raise InputError(f"`rank` must be from 1 to dim = {dim}; got {rank}.")
 
 
@@ -316,14 +328,13 @@ def _check_choice(name: str, given: object, known: tuple[str, ...]) -> None:
         raise InputError(f"`{name}` must be one of {', '.join(map(repr, known))}; got {given!r}.")
 
 
-def _without_padding(mask: Tensor | None, padding: Tensor | None, x: Tensor) -> Tensor | None:
+def _kept(mask: Tensor | None, padding: Tensor | None, x: Tensor, q: Tensor) -> Seen:
     """Return what may be seen, where padding is not."""
+    check_padding(padding, x)
     if padding is None:
-        return mask
-    if padding.dtype != torch.bool or padding.shape != x.shape[:2]:
-        raise InputError(
-            "`key_padding_mask` must be bool, True where a token is padding, of shape (batch, n) ="
-            f" {tuple(x.shape[:2])}; got {padding.dtype} of shape {tuple(padding.shape)}."
-        )
-    kept = ~padding[:, None, None]
-    return kept if mask is None else kept & mask
+        return Seen(mask)
+    there = ~padding[:, None, None]
+    if mask is None:
+        return Seen(there, there=there)
+    pattern_of(q, x[:, None], mask, False, None)  # Refuses a mask that does not fit.
+    return Seen(there & mask, there=there)

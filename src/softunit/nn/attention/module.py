@@ -9,7 +9,7 @@ from softunit.nn.attention._learned import HoldsUnit
 from softunit.nn.attention._module_inputs import check_causal
 from softunit.nn.attention._relative import RelativeBias
 from softunit.nn.attention._unit import AttentionUnit, Many
-from softunit.nn.attention.attend import attend
+from softunit.nn.attention.functional import attend
 
 
 class Attention(HoldsUnit):

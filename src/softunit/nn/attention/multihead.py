@@ -21,7 +21,7 @@ from softunit.nn.attention._multihead_masks import (
     with_more_keys,
 )
 from softunit.nn.attention._unit import AttentionUnit
-from softunit.nn.attention.attend import attend, weights
+from softunit.nn.attention.functional import attend, weights
 
 
 class MultiheadAttention(HoldsUnit, torch.nn.MultiheadAttention):

@@ -46,7 +46,7 @@ def navigate(q: Tensor, keys: Tensor, explored: Tensor, strength: float) -> Tens
     >>> navigate(torch.tensor([2.0, 1.0]), torch.eye(2), torch.tensor([0]), strength=0.5)
     tensor([1.5000, 1.0000])
     """
-    _check(q, keys, strength)
+    strength = _check(q, keys, strength)
     _check_tensor("explored", explored, q)
     if explored.dtype != torch.int64 or explored.ndim < 1 or explored.shape[:-1] != q.shape[:-1]:
         raise InputError(
@@ -85,10 +85,10 @@ def explore(q: Tensor, keys: Tensor, *, rounds: int, count: int, strength: float
     Raises
     ------
     InputError
-        As `navigate`, if there are fewer keys than are to be found, or if a score is not finite: nan
-        and overflowing scores have no order.
+        As `navigate`, if there are fewer keys than are to be found, or if a score is nan or
+        infinite, and so has no order.
     """
-    _check(q, keys, strength)
+    strength = _check(q, keys, strength)
     rounds, count = check_count("rounds", rounds), check_count("count", count)
     if rounds * count > len(keys):
         raise InputError(
@@ -120,7 +120,8 @@ def _check_order(scores: Tensor) -> None:
         )
 
 
-def _check(q: Tensor, keys: Tensor, strength: float) -> None:
+def _check(q: Tensor, keys: Tensor, strength: float) -> float:
+    """Return the strength as a float, refusing what does not fit."""
     for name, given in (("q", q), ("keys", keys)):
         _check_tensor(name, given, q)
     if keys.ndim != 2 or q.ndim < 1 or q.shape[-1] != keys.shape[-1] or q.dtype != keys.dtype:
@@ -130,4 +131,4 @@ def _check(q: Tensor, keys: Tensor, strength: float) -> None:
         )
     if not q.is_floating_point():
         raise InputError(f"`q` and `keys` must be of a floating dtype; got {q.dtype}.")
-    check_number("strength", strength, least=0)
+    return check_number("strength", strength, least=0)

@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_count, check_number
 from softunit.nn.attention._dropout import thinned
+from softunit.nn.attention._kernel_weights import largest
 from softunit.nn.attention._monomials import count_monomials, monomials
 from softunit.nn.attention._pair_sums import past_pairs
 from softunit.nn.attention._pair_unit import Pair, PairUnit, pair_pattern, pair_scores
 from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._states import Parts, check_state
 
 HELD = 1 << 22
 """Features of a call that are kept for the gradient: more are made anew, a part at a time."""
@@ -71,12 +74,8 @@ class PolynomialTensor(PairUnit):
 
     def __post_init__(self) -> None:
         for name in ("degree", "most_features"):
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
-                raise InputError(
-                    f"`{name}` must be a whole number above zero; got {getattr(self, name)!r}."
-                )
-        if not (math.isfinite(self.bound) and self.bound > 0):
-            raise InputError(f"`bound` must be finite and above zero; got {self.bound!r}.")
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
+        object.__setattr__(self, "bound", check_number("bound", self.bound, above=0.0))
 
     def error(self, d: int, scale: float | None = None) -> float:
         """Return the largest |p(s) - exp(s)| / exp(s) for entries within the bound.
@@ -112,13 +111,13 @@ class PolynomialTensor(PairUnit):
                 f" {self.most_features:,}: take a smaller degree, more heads of a smaller width, or"
                 " unit='tensor'."
             )
-        if not torch.compiler.is_compiling():
+        if not (torch.compiler.is_compiling() or q.is_meta):
             self._check_entries(q, k, pattern)
 
     def pair_weights(self, q: Tensor, k: Pair, pattern: Pattern, scale: float) -> Tensor:
         """Return all weights by their plain definition: (batch, heads, n, m, m)."""
         self._check_degree(q.shape[-1], scale)
-        scores = pair_scores(q, k, scale)
+        scores = pair_scores(q, _seen(k, pattern), scale)
         term = weights = torch.ones_like(scores)
         for power in range(1, self.degree + 1):
             term = term * scores / power
@@ -126,8 +125,7 @@ class PolynomialTensor(PairUnit):
         added, seen = pair_pattern(pattern)
         if added is not None:
             added = added.to(weights.dtype)
-            shown = added if seen is None else added.masked_fill(~seen, -1e30)
-            weights = weights * torch.exp(shown - shown.amax((-2, -1), keepdim=True))
+            weights = weights * torch.exp(added)
         if seen is not None:
             weights = weights.masked_fill(~seen, 0.0)
         return _divided(weights, weights.sum((-2, -1), keepdim=True))
@@ -137,6 +135,7 @@ class PolynomialTensor(PairUnit):
     ) -> Tensor:
         """Return the output through sums of monomials: (batch, heads, n, e)."""
         self._check_degree(q.shape[-1], scale)
+        k = _seen(k, pattern)
         shares = _shares(pattern, q.dtype)
         values = _with_one(thinned(v[0], dropout), shares), _with_one(v[1], shares)
         sums: Tensor | None = None
@@ -149,7 +148,7 @@ class PolynomialTensor(PairUnit):
             some = self._part(q, k, values, (pattern.offset, scale, part), anew)
             sums = some if sums is None else sums + some
         assert sums is not None
-        return self._guarded(_divided(sums[..., :-1], sums[..., -1:]), (q, *_seen(k, pattern)))
+        return self._guarded(_divided(sums[..., :-1], sums[..., -1:]), (q, *k))
 
     def step(
         self, q: Tensor, k: Pair, v: Pair, state: State | None, scale: float
@@ -157,6 +156,12 @@ class PolynomialTensor(PairUnit):
         """Return the outputs for the next tokens, and the sums k1^a v1 and k2^a v2 after them."""
         self._check_degree(q.shape[-1], scale)
         part = slice(0, count_monomials(q.shape[-1], self.degree))
+        shape = (*q.shape[:2], part.stop, v[0].shape[-1] + 1)
+
+        def parts(state: State) -> Parts:
+            return {f"number {i}": (given, shape) for i, given in enumerate(state)}
+
+        check_state(self.name, state, tuple, parts, v[0])
         rows = monomials(q, self.degree, part, scale)
         first, second = (monomials(x, self.degree, part) for x in k)
         values = (_with_one(v[0], None), _with_one(v[1], None))
@@ -221,8 +226,10 @@ class PolynomialTensor(PairUnit):
             raise InputError(
                 f"The unit 'tensor_polynomial' needs entries of q and k within bound ="
                 f" {self.bound:g}; {name} has {float(x[place]):.4g} at {place} (batch, head,"
-                " token, entry). Scale or clip them, or take a larger bound (`error` says what the"
-                " polynomial loses there). The exact form, unit='tensor', has no bound and costs"
+                " token, entry). Scale or clip them; where they are made inside a module, give it"
+                f" unit=PolynomialTensor(bound=...) with a bound above that: `error({q.shape[-1]})`"
+                " of the unit says what the polynomial loses there, and a higher degree loses less."
+                " The exact form, unit='tensor', has no bound and costs"
                 f" n m^2 = {n * m * m:,} scores of pairs for each head, where this one has"
                 f" {count_monomials(q.shape[-1], self.degree):,} features of {n + 2 * m:,} tokens."
             )
@@ -242,8 +249,8 @@ def _shares(pattern: Pattern, dtype: torch.dtype) -> Tensor | None:
     if pattern.bias is not None:
         logs = pattern.bias.to(dtype)
         if pattern.keys is not None:
-            logs = logs.masked_fill(~pattern.keys, -1e30)
-        shares = torch.exp(logs - logs.amax(-1, keepdim=True)).mT
+            logs = logs.masked_fill(~pattern.keys, float("-inf"))
+        shares = torch.exp(logs - largest(logs, -1)).mT
     if pattern.keys is not None:
         seen = pattern.keys.mT.to(dtype)
         shares = seen if shares is None else shares * seen

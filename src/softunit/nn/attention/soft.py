@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from softunit.errors import InputError, SoftunitWarning, warn
+from softunit.nn._checks import check_count, check_number
 from softunit.nn.attention._dropout import thinned
 from softunit.nn.attention._landmarks import segment_means
 from softunit.nn.attention._newton_inverse import (
@@ -22,10 +22,9 @@ from softunit.nn.attention._newton_inverse import (
 )
 from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._row_blocks import HELD, in_row_blocks
+from softunit.nn.attention._scores import shown
 from softunit.nn.attention._unit import AttentionUnit
 
-UNSEEN = -1e30
-"""A logarithm of nothing that may be added to and subtracted from itself."""
 AUTO_LANDMARKS = 49
 """As many as the paper takes: the means of a seven by seven grid of patches."""
 CONVERGED = {torch.float64: 1e-5, torch.float32: 3e-3}
@@ -98,7 +97,11 @@ class Soft(AttentionUnit):
     padding: Literal["keys", "both"] = "keys"
 
     def __post_init__(self) -> None:
-        _check_settings(self)
+        object.__setattr__(self, "landmarks", _count_of(self.landmarks))
+        object.__setattr__(self, "iterations", check_count("iterations", self.iterations))
+        object.__setattr__(self, "ridge", check_number("ridge", self.ridge, least=0.0))
+        object.__setattr__(self, "floor", check_number("floor", self.floor, above=0.0))
+        _check_words(self)
 
     @property
     def linear(self) -> bool:  # type: ignore[override]
@@ -208,7 +211,7 @@ class Soft(AttentionUnit):
             most = a.shape[-1] + self.ridge
             if proven_residual(self.ridge, most, self.iterations) <= CONVERGED[torch.float64]:
                 return x
-        if not torch.compiler.is_compiling():
+        if not (torch.compiler.is_compiling() or a.is_meta):
             left = float(residual(a, x))
             if not left <= CONVERGED[a.dtype]:
                 warn(
@@ -226,8 +229,10 @@ class Soft(AttentionUnit):
         if pattern.bias is not None:
             logs = pattern.bias.to(dtype)
         if pattern.keys is not None:
-            logs = logs.masked_fill(~pattern.keys, UNSEEN)
-        return logs if self.normalisation == "none" else logs - logs.amax(-1, keepdim=True)
+            logs = logs.masked_fill(~pattern.keys, float("-inf"))
+        if self.normalisation == "none":
+            return logs
+        return logs - logs.amax(-1, keepdim=True).clamp(min=_nothing(logs))
 
     def _counted(self, pattern: Pattern) -> Tensor | None:
         """Return which queries count in the sums of columns: bool (..., n, 1), or None for all."""
@@ -254,19 +259,20 @@ class Soft(AttentionUnit):
     def _exact_weights(self, logs: Tensor, columns: Tensor, seen: Tensor | None) -> Tensor:
         """Return the weights from logarithms of the kernel and of the sums of its columns."""
         if self.normalisation == "rows":
-            weights = torch.softmax(logs, -1)
+            weights = torch.softmax(shown(logs, seen), -1)
         elif self.normalisation == "none":
             weights = torch.exp(logs)
         else:
             rows = torch.logsumexp(logs, -1, keepdim=True)
-            weights = torch.exp(logs - 0.5 * (rows + columns))
+            # Halves apart: the sum of two logarithms as low as a number goes is below all.
+            weights = torch.exp(logs - 0.5 * rows - 0.5 * columns)
         return weights if seen is None else weights.masked_fill(~seen, 0.0)
 
     def _columns(self, logs: Tensor, pattern: Pattern, start: int, stop: int) -> Tensor:
         """Return logarithms of the sums of columns over rows start to stop: (..., 1, m)."""
         counted = self._counted(pattern)
         if counted is not None:
-            logs = logs.masked_fill(~counted[..., start:stop, :], UNSEEN)
+            logs = logs.masked_fill(~counted[..., start:stop, :], _nothing(logs))
         return torch.logsumexp(logs, -2, keepdim=True)
 
     def _column_logs(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
@@ -300,35 +306,41 @@ def _log_kernel(x: Tensor, y: Tensor, scale: float) -> Tensor:
 
 
 def _shown(logs: Tensor, pattern: Pattern, start: int, stop: int) -> Tensor:
-    """Return logarithms of rows start to stop with their bias, `UNSEEN` where nothing is seen."""
+    """Return logarithms of rows start to stop with their bias, `_nothing` where none is seen."""
     added, seen = pattern.added(start, stop), pattern.visible(start, stop)
     if added is not None:
-        logs = logs + added.to(logs.dtype)
-    return logs if seen is None else logs.masked_fill(~seen, UNSEEN)
+        logs = (logs + added.to(logs.dtype)).clamp(min=_nothing(logs))
+    return logs if seen is None else logs.masked_fill(~seen, _nothing(logs))
 
 
-def _check_settings(unit: Soft) -> None:
-    count = unit.landmarks
-    if not (count is None or count == "auto" or count >= 1):
+def _nothing(logs: Tensor) -> float:
+    """Return a logarithm of nothing that stays finite in sums and in their gradients.
+
+    No bias can be below it. Beside one that is as low, it goes unnoticed in a sum by rounding.
+    """
+    return torch.finfo(logs.dtype).min
+
+
+def _count_of(landmarks: object) -> int | str | None:
+    if landmarks is None or (isinstance(landmarks, str) and landmarks == "auto"):
+        return landmarks
+    try:
+        return check_count("landmarks", landmarks)
+    except InputError:
         raise InputError(
-            f"`landmarks` must be a whole number above zero, 'auto' or None; got {count!r}."
-        )
+            f"`landmarks` must be an integer of at least 1, 'auto' or None; got {landmarks!r}."
+        ) from None
+
+
+def _check_words(unit: Soft) -> None:
     words = {
         "normalisation": ("symmetric", "rows", "none"),
         "start": ("identity", "matrix"),
         "padding": ("keys", "both"),
     }
     for name, known in words.items():
-        if getattr(unit, name) not in known:
+        word = getattr(unit, name)
+        if not (isinstance(word, str) and word in known):
             raise InputError(
-                f"`{name}` must be one of {', '.join(map(repr, known))}; got"
-                f" {getattr(unit, name)!r}."
+                f"`{name}` must be one of {', '.join(map(repr, known))}; got {word!r}."
             )
-    if not (math.isfinite(unit.ridge) and unit.ridge >= 0):
-        raise InputError(f"`ridge` must be finite and not below zero; got {unit.ridge!r}.")
-    if not (math.isfinite(unit.floor) and unit.floor > 0):
-        raise InputError(f"`floor` must be finite and above zero; got {unit.floor!r}.")
-    if unit.iterations < 1:
-        raise InputError(
-            f"`iterations` must be a whole number above zero; got {unit.iterations!r}."
-        )

@@ -9,12 +9,18 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from softunit.nn.attention._pair_unit import Pair, PairUnit, pair_pattern, pair_scores
+from softunit.nn.attention._pair_unit import (
+    Pair,
+    PairUnit,
+    level_bias,
+    pair_pattern,
+    pair_scores,
+)
 from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._scores import shown
 
 HELD = 1 << 22
 """Scores of a block of queries, each of which has m m of them."""
-UNSEEN = -1e30
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class TensorAttention(PairUnit):
             scores = scores + added.to(scores.dtype)
         if seen is None:
             return torch.softmax(scores.flatten(-2), -1).view_as(scores)
-        shown = scores.masked_fill(~seen, UNSEEN).flatten(-2)
-        return torch.softmax(shown, -1).view_as(scores).masked_fill(~seen, 0.0)
+        pairs = shown(scores.flatten(-2), seen.flatten(-2))
+        return torch.softmax(pairs, -1).view_as(scores).masked_fill(~seen, 0.0)
 
     def forward(
         self, q: Tensor, k: Pair, v: Pair, pattern: Pattern, scale: float, dropout: float
@@ -61,7 +67,8 @@ class TensorAttention(PairUnit):
         anew = torch.is_grad_enabled() and pattern.n > height
 
         def block(q: Tensor, k1: Tensor, k2: Tensor, v1: Tensor, v2: Tensor, at: slice) -> Tensor:
-            added, seen = pattern.added(at.start, at.stop), pattern.visible(at.start, at.stop)
+            seen = pattern.visible(at.start, at.stop)
+            added = level_bias(pattern.added(at.start, at.stop), seen)
             return _nested(q * scale, (k1, k2), (v1, v2), (added, seen), dropout)
 
         parts = []
@@ -85,7 +92,7 @@ def _nested(
     if added is not None:
         scores = scores + added[..., None, :].to(scores.dtype)
     if seen is not None:
-        scores = scores.masked_fill(~seen[..., None, :], UNSEEN)
+        scores = shown(scores, seen[..., None, :])
     sums = torch.logsumexp(scores, -1)
     inner = torch.exp(scores - sums[..., None])
     if dropout:
@@ -93,7 +100,7 @@ def _nested(
     if added is not None:
         sums = sums + added.to(sums.dtype)
     if seen is not None:
-        sums = sums.masked_fill(~seen, UNSEEN)
+        sums = shown(sums, seen)
     outer = torch.softmax(sums, -1)
     if seen is not None:
         outer = outer.masked_fill(~seen, 0.0)

@@ -28,12 +28,13 @@ def check_options(
     check_ignored(ignore_index)
 
 
-def check_ignored(ignore_index: Any) -> None:
-    """Refuse an ignored class that is no integer."""
+def check_ignored(ignore_index: Any) -> int:
+    """Return an ignored class as an int."""
     if not isinstance(ignore_index, numbers.Integral) or isinstance(ignore_index, bool):
         raise InputError(
             f"`ignore_index` must be an integer, of a class or negative; got {ignore_index!r}."
         )
+    return int(ignore_index)
 
 
 def check_targets(

@@ -120,10 +120,10 @@ def softmax_collapse(
     Raises
     ------
     InputError
-        If shapes, dtypes or devices do not fit, or the targets are shares: their loss has no zero to
-        collapse to.
+        If shapes, dtypes or devices do not fit, or the targets are shares: their loss has no zero
+        to collapse to.
     """
-    check_ignored(ignore_index)
+    ignore_index = check_ignored(ignore_index)
     if check_targets(scores, target, None, ignore_index) == "shares":
         raise InputError(
             f"`target` must hold classes (int64); got shares of dtype {target.dtype}. Their"
@@ -187,8 +187,7 @@ class CollapseMonitor:
         if self.share > 1:
             raise InputError(f"`share` must be above 0 and at most 1; got {share!r}.")
         self.every = check_count("every", every)
-        check_ignored(ignore_index)
-        self.ignore_index = ignore_index
+        self.ignore_index = check_ignored(ignore_index)
         self.calls = 0
         self.last: CollapseReport | None = None
         self.warned = False

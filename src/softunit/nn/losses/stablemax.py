@@ -44,7 +44,7 @@ def stablemax(scores: Tensor, dim: int = -1) -> Tensor:
     Prieto et al., "Grokking at the Edge of Numerical Stability" (claim 1.3).
     """
     wide = _wide(scores)
-    check_axis("dim", dim, scores.shape)
+    dim = check_axis("dim", dim, scores.shape)
     if _nothing_along(scores, dim):
         return scores.clone()
     size = torch.log1p(_magnitude(wide))
@@ -83,7 +83,7 @@ def log_stablemax(scores: Tensor, dim: int = -1) -> Tensor:
         If the scores are no floating tensor or have no such axis.
     """
     wide = _wide(scores)
-    check_axis("dim", dim, scores.shape)
+    dim = check_axis("dim", dim, scores.shape)
     if _nothing_along(scores, dim):
         return scores.clone()
     return _log_shares(_signed_log(wide), dim).to(scores.dtype)
@@ -131,6 +131,7 @@ def stablemax_cross_entropy(
         to C - 1.
     """
     check_options(reduction, label_smoothing, weight, ignore_index)
+    ignore_index, label_smoothing = int(ignore_index), float(label_smoothing)  # NumPy's may come
     kind = check_targets(scores, target, weight, ignore_index)
     wide = _wide(scores)
     weight = None if weight is None else weight.to(wide.dtype)

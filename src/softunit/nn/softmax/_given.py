@@ -17,10 +17,11 @@ def check_scores(scores: Any) -> None:
         raise InputError(f"`scores` must be a torch tensor of a floating dtype; got {found}.")
 
 
-def check_axis(name: str, axis: Any, shape: tuple[int, ...]) -> None:
-    """Refuse what is no axis of the shape; a single number has one, as for torch's softmax."""
+def check_axis(name: str, axis: Any, shape: tuple[int, ...]) -> int:
+    """Return an axis of the shape as an int; a single number has one, as for torch's softmax."""
     if not isinstance(axis, numbers.Integral) or isinstance(axis, bool):
         raise InputError(f"`{name}` must be an integer, the number of an axis; got {axis!r}.")
     rank = max(1, len(shape))
     if not -rank <= axis < rank:
         raise InputError(f"`{name}` {axis} is no axis of scores with shape {tuple(shape)}.")
+    return int(axis)

@@ -46,10 +46,11 @@ def two_pass_softmax(scores: Tensor, dim: int = -1, *, compiled: bool = False) -
     ------
     InputError
         If the scores are no floating tensor or have no such axis, or `compiled` is neither True nor
-        False; with ``compiled=True``, if they are not float32 on the CPU, or there is no C compiler.
+        False; with ``compiled=True``, if they are not float32 on the CPU, or there is no C
+        compiler.
     """
     check_scores(scores)
-    check_axis("dim", dim, scores.shape)
+    dim = check_axis("dim", dim, scores.shape)
     check_switch("compiled", compiled)
     if scores.ndim == 0:
         return two_pass_softmax(scores[None], compiled=compiled)[0]

@@ -125,7 +125,7 @@ def two_pass_softmax(scores: Array, axis: int = -1, *, block: int = BLOCK) -> Ar
     """
     _check_array(scores)
     block = check_count("block", block)
-    check_axis("axis", axis, scores.shape)
+    axis = check_axis("axis", axis, scores.shape)
     if scores.ndim == 0:
         return two_pass_softmax(scores[None], block=block).reshape(())
     moved = np.moveaxis(scores, axis, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,11 @@ class Contender(ABC):
 
     name: str
     linear: bool
+
+    @property
+    def switch(self) -> int:
+        """Largest n at which it goes another way than at all larger n; 0 where there is none."""
+        return 0
 
     @abstractmethod
     def missing(self, shape: Shape) -> str:
@@ -70,6 +76,29 @@ class UnitContender(Contender):
         """Whether its time is meant to grow like n or n log n."""
         return self.unit.linear
 
+    @property
+    def switch(self) -> int:
+        """Largest n at which a bias by distance is spread over rows; 0 where that is all or none."""
+        return math.isqrt(getattr(self.unit, "direct", 0)) if self.relative else 0
+
+    @property
+    def at_length(self) -> AttentionUnit:
+        """The unit as it goes at large n, whatever n is: with a bias by distance, by FFT."""
+        return replace(self.unit, direct=0) if self.switch else self.unit  # type: ignore[call-arg]
+
+    def bias(self, shape: Shape) -> RelativeBias | None:
+        """Return the bias by distance of a shape, 0.1 times standard normal; None without one.
+
+        Parameters
+        ----------
+        shape : Shape
+        """
+        if not self.relative:
+            return None
+        generator = torch.Generator().manual_seed(shape.n)
+        drawn = 0.1 * torch.randn(2 * shape.n - 1, generator=generator, dtype=torch.float32)
+        return RelativeBias(drawn.to(shape.device, getattr(torch, shape.dtype)))
+
     def missing(self, shape: Shape) -> str:
         """Return the sentence with which the unit refuses a call of this kind, or nothing."""
         try:
@@ -91,11 +120,7 @@ class UnitContender(Contender):
 
     def mix(self, shape: Shape) -> Mix:
         """Return `attend` with this unit."""
-        unit, causal, bias = self.unit, shape.causal, None
-        if self.relative:
-            generator = torch.Generator().manual_seed(shape.n)
-            drawn = 0.1 * torch.randn(2 * shape.n - 1, generator=generator)
-            bias = RelativeBias(drawn.to(shape.device, getattr(torch, shape.dtype)))
+        unit, causal, bias = self.unit, shape.causal, self.bias(shape)
 
         def mixed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return attend(q, k, v, unit=unit, causal=causal, bias=bias)

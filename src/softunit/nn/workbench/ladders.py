@@ -94,6 +94,7 @@ def times(
     """
     linear = contender.linear
     found: dict[str, Any] = {"linear": linear, "points": [], "stopped": "", "note": ""}
+    found["switch"] = contender.switch
     power = 3.2 if _of_pairs(contender) else 2.2
 
     def one(n: int) -> float:
@@ -207,10 +208,11 @@ def memory(
     dict
         points (n, forward, both: bytes or None), stopped, and largest: the numbers that the
         largest array of a forward and backward at two lengths holds, with the power of n by which
-        it grows.
+        it grows: at n = 2,048 (256 for pairs of keys) or the largest length below, and at half of
+        it. And switch: the largest n at which it goes another way.
     """
-    found: dict[str, Any] = {"points": [], "stopped": "", "largest": {}}
-    found["largest"] = _largest(contender, shape, seed)
+    found: dict[str, Any] = {"points": [], "stopped": "", "switch": contender.switch}
+    found["largest"] = _largest(contender, shape, max(lengths), seed)
     said(found)
     seconds: list[dict[str, Any]] = []
     power = 3.2 if _of_pairs(contender) else 2.2
@@ -256,10 +258,11 @@ def _memory_stop(
     return _too_slow(n, taken, limits)
 
 
-def _largest(contender: Contender, shape: Shape, seed: int) -> dict[str, Any]:
+def _largest(contender: Contender, shape: Shape, last: int, seed: int) -> dict[str, Any]:
     """Return how many numbers the largest array holds at two lengths, and how that grows."""
     found: list[tuple[int, int, str]] = []
-    for n in (128, 256) if _of_pairs(contender) else (1024, 2048):
+    top = max(2, min(last, 256 if _of_pairs(contender) else 2048))
+    for n in (top // 2, top):
         try:
             inputs, _ = contender.inputs(shape.at(n), seed)
         except InputError as error:
@@ -268,11 +271,13 @@ def _largest(contender: Contender, shape: Shape, seed: int) -> dict[str, Any]:
         numbers, operation = largest(lambda mix=mix, inputs=inputs: forward_backward(mix, inputs))  # type: ignore[misc]
         found.append((n, numbers, operation))
     (n0, least, _), (n1, most, operation) = found
+    grown = math.log(most / least) / math.log(n1 / n0)
     return {
         "n": n1,
         "numbers": most,
         "scores": shape.batch * shape.heads * n1 * n1,
-        "power": math.log(most / least) / math.log(n1 / n0),
+        # Two ways of going say nothing of how either grows.
+        "power": None if n0 <= contender.switch < n1 else grown,
         "operation": operation,
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softunit.nn.attention import UNITS, AttentionUnit, attend, reference, weights
+from softunit.nn.attention import UNITS, AttentionUnit, RelativeBias, attend, reference, weights
 from softunit.nn.workbench.costs import Inputs, Shape, accepted, draw
 from softunit.nn.workbench.peers import Peer
 
@@ -23,7 +23,8 @@ class Errors:
     Attributes
     ----------
     output, gradient : float
-        Of the efficient form in float32; the gradient is that of q, k and v, at its worst.
+        Of the efficient form in float32; the gradient is that of q, k, v and the bias, at its
+        worst.
     output_double, gradient_double : float
         The same in float64.
     """
@@ -58,7 +59,9 @@ class Rows:
     negative: float
 
 
-def errors(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Errors:
+def errors(
+    unit: AttentionUnit, shape: Shape, *, seed: int = 0, bias: RelativeBias | None = None
+) -> Errors:
     """Return the errors of a unit at a shape; its dtype is not looked at.
 
     Parameters
@@ -66,16 +69,18 @@ def errors(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Errors:
     unit : AttentionUnit
     shape : Shape
     seed : int, default 0
+    bias : RelativeBias, optional
+        Added to the scores.
     """
     double = Shape(**{**vars(shape), "dtype": "float64"})
     inputs, _ = accepted(unit, double, seed=seed)
     generator = torch.Generator().manual_seed(seed + 1)
     size = (shape.batch, shape.heads, shape.n, shape.width)
     into = torch.randn(size, generator=generator, dtype=torch.float64).to(shape.device)
-    plain = _derived(reference, unit, inputs, into, shape.causal)
-    exact = _derived(attend, unit, inputs, into, shape.causal)
+    plain = _derived(reference, unit, inputs, into, shape.causal, bias)
+    exact = _derived(attend, unit, inputs, into, shape.causal, bias)
     narrow = inputs.like(tuple(leaf.detach().float().requires_grad_() for leaf in inputs.leaves))
-    single = _derived(attend, unit, narrow, into.float(), shape.causal)
+    single = _derived(attend, unit, narrow, into.float(), shape.causal, bias)
     return Errors(
         _apart(single[:1], plain[:1]),
         _apart(single[1:], plain[1:]),
@@ -116,12 +121,26 @@ def peer_errors(peer: Peer, shape: Shape, *, seed: int = 0) -> dict[str, float]:
 
 
 def _derived(
-    mix: Any, unit: AttentionUnit, inputs: Inputs, into: Tensor, causal: bool
+    mix: Any,
+    unit: AttentionUnit,
+    inputs: Inputs,
+    into: Tensor,
+    causal: bool,
+    bias: RelativeBias | None = None,
 ) -> tuple[Tensor, ...]:
-    """Return the output and the gradients by all inputs."""
-    out = mix(inputs.q, inputs.k, inputs.v, unit=unit, causal=causal)
-    found = torch.autograd.grad(out, inputs.leaves, into, materialize_grads=True)
+    """Return the output and the gradients by all inputs, the bias too."""
+    added = _like(bias, inputs.q)
+    leaves = inputs.leaves
+    if added is not None:
+        leaves = (*leaves, added.values.requires_grad_())
+    out = mix(inputs.q, inputs.k, inputs.v, unit=unit, causal=causal, bias=added)
+    found = torch.autograd.grad(out, leaves, into, materialize_grads=True)
     return (out.detach(), *found)
+
+
+def _like(bias: RelativeBias | None, q: Tensor) -> RelativeBias | None:
+    """Return the same bias, a tensor of its own, where the queries are and of their dtype."""
+    return None if bias is None else RelativeBias(bias.values.detach().clone().to(q))
 
 
 def _apart(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> float:
@@ -131,7 +150,9 @@ def _apart(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> float:
     )
 
 
-def rows_of(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Rows:
+def rows_of(
+    unit: AttentionUnit, shape: Shape, *, seed: int = 0, bias: RelativeBias | None = None
+) -> Rows:
     """Return what the weights of a unit look like at a shape.
 
     Parameters
@@ -140,10 +161,13 @@ def rows_of(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Rows:
     shape : Shape
         n by n weights are made for each head.
     seed : int, default 0
+    bias : RelativeBias, optional
+        Added to the scores.
     """
     inputs, _ = accepted(unit, shape, seed=seed)
     with torch.no_grad():
-        found = weights(inputs.q, inputs.k, unit=unit, causal=shape.causal).double()
+        added = _like(bias, inputs.q)
+        found = weights(inputs.q, inputs.k, unit=unit, causal=shape.causal, bias=added).double()
     sums = found.sum(-1)
     size = found.abs()
     shares = size / size.sum(-1, keepdim=True).clamp_min(1e-300)
@@ -158,7 +182,13 @@ def rows_of(unit: AttentionUnit, shape: Shape, *, seed: int = 0) -> Rows:
 
 
 def lipschitz(
-    unit: AttentionUnit, shape: Shape, *, points: int = 3, iterations: int = 30, seed: int = 0
+    unit: AttentionUnit,
+    shape: Shape,
+    *,
+    points: int = 3,
+    iterations: int = 30,
+    seed: int = 0,
+    bias: RelativeBias | None = None,
 ) -> float:
     """Return an estimate from below of the local Lipschitz constant of (q, k, v) to the output.
 
@@ -176,17 +206,22 @@ def lipschitz(
     iterations : int, default 30
     seed : int, default 0
         Of the points and of the first directions.
+    bias : RelativeBias, optional
+        Added to the scores, and held fixed.
     """
     double = Shape(**{**vars(shape), "dtype": "float64"})
     return max(
-        _largest_singular_value(unit, double, iterations, seed + place) for place in range(points)
+        _largest_singular_value(unit, double, iterations, seed + place, bias)
+        for place in range(points)
     )
 
 
-def _largest_singular_value(unit: AttentionUnit, shape: Shape, iterations: int, seed: int) -> float:
+def _largest_singular_value(
+    unit: AttentionUnit, shape: Shape, iterations: int, seed: int, bias: RelativeBias | None
+) -> float:
     inputs, _ = accepted(unit, shape, seed=seed)
-    leaves = inputs.leaves
-    out = reference(inputs.q, inputs.k, inputs.v, unit=unit, causal=shape.causal)
+    leaves, added = inputs.leaves, _like(bias, inputs.q)
+    out = reference(inputs.q, inputs.k, inputs.v, unit=unit, causal=shape.causal, bias=added)
     generator = torch.Generator().manual_seed(seed + 1)
     drawn = torch.randn(out.shape, generator=generator, dtype=out.dtype).to(out.device)
     # J' w is linear in w: its derivative by w, taken backward along u, is J u.

@@ -106,10 +106,22 @@ def reference(
 
     Parameters
     ----------
-    q, k, v : Tensor
-        As in `attend`.
-    unit, mask, causal, bias, scale
-        As in `attend`.
+    q : Tensor of shape (batch, heads, n, d)
+        Queries.
+    k : Tensor of shape (batch, heads, m, d)
+        Keys, or a pair of them.
+    v : Tensor of shape (batch, heads, m, e)
+        Values, or a pair of them.
+    unit : str or AttentionUnit, default "softmax"
+        As in `attend`, as all that follow.
+    mask : Tensor, optional
+        Bool.
+    causal : bool or {"top-left", "bottom-right"}, default False
+        Which keys are of the future.
+    bias : Tensor or RelativeBias, optional
+        Added to the scores.
+    scale : float, optional
+        Above zero.
 
     Returns
     -------
@@ -145,10 +157,20 @@ def weights(
 
     Parameters
     ----------
-    q, k : Tensor
-        As in `attend`.
-    unit, mask, causal, bias, scale
-        As in `attend`.
+    q : Tensor of shape (batch, heads, n, d)
+        Queries.
+    k : Tensor of shape (batch, heads, m, d)
+        Keys, or a pair of them.
+    unit : str or AttentionUnit, default "softmax"
+        As in `attend`, as all that follow.
+    mask : Tensor, optional
+        Bool.
+    causal : bool or {"top-left", "bottom-right"}, default False
+        Which keys are of the future.
+    bias : Tensor or RelativeBias, optional
+        Added to the scores.
+    scale : float, optional
+        Above zero.
 
     Returns
     -------
@@ -183,8 +205,12 @@ def step(
 
     Parameters
     ----------
-    q, k, v : Tensor of shape (batch, heads, t, d or e)
-        The next t tokens; t is usually one.
+    q : Tensor of shape (batch, heads, t, d)
+        Queries of the next t tokens; t is usually one.
+    k : Tensor of shape (batch, heads, t, d)
+        Their keys.
+    v : Tensor of shape (batch, heads, t, e)
+        Their values.
     state : optional
         What the last step returned; None before the first token. Its size does not grow.
     unit : str or AttentionUnit
