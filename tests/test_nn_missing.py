@@ -35,5 +35,5 @@ def test_without_torch_the_pip_line_is_said(room):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
-        "softunit.nn needs packages that are not installed: pip install 'softunit[nn]'\n"
+        "softunit.nn (PyTorch) needs packages that are not installed: pip install 'softunit[nn]'\n"
     )

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from softunit.claims.base import Effort
-from softunit.claims.hydra import CLAIM, LENGTHS, _doubling
+from softunit.claims.hydra import CLAIM, LEAST_ROUNDS, LEAST_STEPS, LENGTHS, _doubling
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs PyTorch: pip install 'softunit[nn]'"
@@ -35,7 +35,7 @@ def test_it_holds():
     evidence = CLAIM.measure(Effort(share=0.1, tick=ticks.append))
     assert failing(evidence) == []
     assert len(evidence.findings) == 6
-    assert "one direction, 60 steps" in ticks[-1]
+    assert f"one direction, {LEAST_STEPS} steps" in ticks[-1]
     assert evidence.picture.series[0].label == "Hydra"
     assert evidence == CLAIM.measure(Effort(share=0.1)), "the same seed must measure the same"
 
@@ -65,6 +65,19 @@ def test_a_rank_that_is_too_large_is_found(monkeypatch):
     monkeypatch.setattr(f"{STUDY}.two_scan_errors", lambda n, state, seed: (0.0, 0.0, state + 1))
     (what,) = failing(CLAIM.measure(Effort(share=0.1)))
     assert "rank" in what
+
+
+def test_a_small_share_takes_fewer_rounds_and_draws(monkeypatch):
+    seen = []
+
+    def seconds(lengths, rounds, seed):
+        seen.append(rounds)
+        return list(lengths)
+
+    monkeypatch.setattr(f"{STUDY}.scan_seconds", seconds)
+    evidence = CLAIM.measure(Effort(share=0.1))
+    assert seen == [LEAST_ROUNDS]
+    assert "over 2 draws" in evidence.findings[0].what
 
 
 def test_quadratic_time_is_found():

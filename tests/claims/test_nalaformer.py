@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from softunit.claims.base import Effort
-from softunit.claims.nalaformer import CLAIM, TIMED, WIDTH
+from softunit.claims.nalaformer import CLAIM, LEAST_ROUNDS, TIMED, WIDTH
 
 pytest.importorskip("torch")
 
@@ -78,6 +78,18 @@ def test_quadratic_time_is_found(monkeypatch):
     slopes = failing(CLAIM.measure(QUICK))
     assert len(slopes) == 2
     assert all("slope" in what for what in slopes)
+
+
+def test_a_small_share_keeps_enough_rounds(monkeypatch):
+    seen = []
+
+    def times(lengths, d, rounds, *rest):
+        seen.append(rounds)
+        return [1e-6 * n for n in lengths]
+
+    monkeypatch.setattr(study, "times", times)
+    CLAIM.measure(QUICK)
+    assert seen == [LEAST_ROUNDS] * 2
 
 
 def test_times_are_measured(monkeypatch):

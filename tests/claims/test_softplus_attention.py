@@ -52,7 +52,7 @@ def test_it_holds_with_losses_as_they_are(given):
     ticks = []
     evidence = claim.CLAIM.measure(Effort(tick=ticks.append))
     assert failing(evidence) == []
-    assert len(evidence.findings) == 5
+    assert len(evidence.findings) == 6
     assert ticks
     assert [one.label for one in evidence.picture.series] == ["softmax", "LSSA", "LSSAR"]
     assert "LSSA without the re-weighting rises 5.33 times." in evidence.notes
@@ -87,7 +87,29 @@ def test_a_softplus_that_is_not_shifted_up_is_found(given, monkeypatch):
     )
 
 
-def test_the_training_runs_at_a_small_share():
+def test_a_softmax_that_rises_less_is_found(given):
+    """Both rise by more than a tenth, LSSAR the more."""
+    given["LSSAR"][0][-1] = 0.40
+    first, second = failing(claim.CLAIM.measure(Effort()))
+    assert first.startswith("loss at 1024 keys with LSSAR")
+    assert second.startswith("rise of the loss with softmax over")
+
+
+def test_a_small_share_trains_long_enough(monkeypatch):
+    plans = []
+
+    def losses(trained, judged, lengths, plan, batches, **rest):
+        plans.append((plan.steps, batches))
+        return {name: [1.0] * len(lengths) for name in judged}
+
+    monkeypatch.setattr(study, "recall_losses", losses)
+    claim._losses(Effort(share=0.1))
+    assert plans == [(claim.LEAST_STEPS, claim.LEAST_BATCHES)] * 2
+
+
+def test_the_training_runs_at_a_small_share(monkeypatch):
+    monkeypatch.setattr(claim, "LEAST_STEPS", 20)
+    monkeypatch.setattr(claim, "LEAST_BATCHES", 1)
     found = claim._losses(Effort(share=0.001))
     assert set(found) == {"softmax", "LSSA", "LSSAR"}
     losses = [loss for each in found.values() for one in each for loss in one]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from softunit.claims.base import Effort
-from softunit.claims.tensor_attention import CLAIM, _slope, _times
+from softunit.claims import tensor_attention as claim
+from softunit.claims.tensor_attention import CLAIM, _curves, _slope, _times
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
@@ -87,7 +88,28 @@ def test_times_are_measured():
         seconds = tensor.times((8, 16), unit, 4, 1, np.random.default_rng(0))
         assert all(0 < s < math.inf for s in seconds)
     assert _slope((10, 20, 40), [1.0, 8.0, 64.0]) == pytest.approx(3.0)
-    assert _times(QUICK) is not None
+
+
+def test_a_small_share_keeps_the_lengths_and_steps_and_takes_a_seed(monkeypatch):
+    from softunit.nn.studies import tensor
+
+    trained = []
+
+    def learned(task, pairs, steps, rng):
+        trained.append((pairs, steps))
+        return tensor.Learned((steps,), (99.0,))
+
+    monkeypatch.setattr(tensor, "learned", learned)
+    monkeypatch.setattr(tensor, "times", lambda lengths, *rest: [1.0 * n for n in lengths])
+    assert {name: lengths for name, (lengths, _) in _times(QUICK).items()} == {
+        "tensor_polynomial": claim.LENGTHS,
+        "tensor": claim.EXACT_LENGTHS,
+    }
+    assert _curves(Effort(share=0.1)) == {
+        "tensor": [((claim.STEPS,), (99.0,))],
+        "matrix": [((claim.STEPS,), (99.0,))],
+    }
+    assert trained == [(True, claim.STEPS), (False, claim.STEPS)]
 
 
 def test_rows_of_the_task_are_what_they_say(rng):

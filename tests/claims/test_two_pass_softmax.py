@@ -20,6 +20,7 @@ def given_times(monkeypatch):
     """No test is judged by a clock."""
     monkeypatch.setattr(study, "times", lambda scores, rounds, tick: dict(GIVEN))
     monkeypatch.setattr(claim, "LENGTHS", (1, 63, 5000))
+    monkeypatch.setattr(claim, "LARGEST", 16)
 
 
 def failing(evidence):
@@ -35,6 +36,17 @@ def test_it_holds():
     assert len(evidence.picture.series) == 3
     assert any("+10 percent saved" in note for note in evidence.notes)
     assert evidence == claim.CLAIM.measure(QUICK), "the same seed must measure the same"
+
+
+def test_a_small_share_still_times_what_no_cache_holds(monkeypatch):
+    assert 4 << claim.LARGEST <= 1 << 18, "small here"
+    monkeypatch.undo()
+    assert 4 << claim.LARGEST >= 1 << 26
+    monkeypatch.setattr(study, "drawn", lambda rng, shape, bound: shape)
+    monkeypatch.setattr(study, "times", lambda shape, rounds, tick: {"rounds": rounds})
+    found = claim._times(QUICK)
+    assert max(found) == 1 << claim.LARGEST
+    assert {each["rounds"] for each in found.values()} == {claim.LEAST_ROUNDS}
 
 
 def test_slower_sweeps_are_found(monkeypatch):

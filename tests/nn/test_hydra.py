@@ -145,7 +145,7 @@ def test_time_steps_start_spread(rng):
 
 def test_bad_settings_and_inputs_are_refused(rng):
     for setting in ("state", "heads", "expand", "convolution"):
-        with pytest.raises(InputError, match=f"`{setting}` must be at least one; got 0"):
+        with pytest.raises(InputError, match=f"`{setting}` must be an integer of at least 1; got 0"):
             Hydra(6, **{setting: 0})
     with pytest.raises(InputError, match=r"must be odd in both directions.*got 4"):
         Hydra(6, convolution=4)
@@ -160,5 +160,54 @@ def test_bad_settings_and_inputs_are_refused(rng):
         made(x[:, :0])
     with pytest.raises(InputError, match=r"must be bool.*float64"):
         made(x, torch.zeros(2, 4, dtype=torch.float64))
-    with pytest.raises(InputError, match=r"must be \(batch, n\) = \(2, 4\); got \(2, 1\)"):
+    with pytest.raises(InputError, match=r"of shape \(batch, n\) = \(2, 4\); got torch.bool of shape \(2, 1\)"):
         made(x, torch.zeros(2, 1, dtype=torch.bool))
+
+
+def test_settings_and_tensors_of_other_kinds_are_refused(rng):
+    for settings, said in (
+        ({"dim": 12.0}, "`dim` must be an integer of at least 1; got 12.0"),
+        ({"chunk": 2.5}, "`chunk` must be an integer of at least 2; got 2.5"),
+        ({"causal": "no"}, "`causal` must be True or False; got 'no'"),
+        ({"dtype": torch.int64}, "`dtype` must be a floating torch.dtype.*int64"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Hydra(**{"dim": 12} | settings)
+    made, x = layer(), tokens(rng, 4)
+    for given, said in (
+        (x.float(), r"`x` must be of torch.float64.*got torch.float32"),
+        (x.long(), r"`x` must be of torch.float64.*got torch.int64"),
+        (x.numpy(), "`x` must be a torch tensor; got ndarray"),
+        (x.to("meta"), "`x` is on meta, but the parameters of the module are on cpu"),
+    ):
+        with pytest.raises(InputError, match=said):
+            made(given)
+    with pytest.raises(InputError, match="`key_padding_mask` must be a torch tensor; got list"):
+        made(x, [[False] * 4] * 2)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_an_empty_batch_gives_an_empty_batch(causal, rng):
+    made, x = layer(causal=causal), tokens(rng, 11)[:0]
+    assert made(x).shape == made.reference(x).shape == (0, 11, 6)
+
+
+def test_states_of_other_sequences_are_refused(rng):
+    made, x = layer(causal=True), tokens(rng, 4)
+    state = made.step(x)[1]
+    with pytest.raises(InputError, match="`state` must be None or the HydraState .*got Tensor"):
+        made.step(x, state.memory)
+    with pytest.raises(InputError, match=r"`state.window` must be \(1, 2, .*got \(2, 2,"):
+        made.step(x[:1], state)
+    with pytest.raises(InputError, match=r"`state` must be \(2, 3, 5, 4\)"):
+        made.step(x, state._replace(memory=state.memory[:1]))
+
+
+def test_steps_under_autocast(rng):
+    made, x = layer(torch.float32, causal=True), tokens(rng, 6, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first, state = made.step(x[:, :3])
+        second, state = made.step(x[:, 3:], state)
+        wanted = made(x)
+    assert state.memory.dtype == torch.float32
+    torch.testing.assert_close(torch.cat([first, second], 1), wanted, rtol=0.05, atol=0.05)

@@ -156,8 +156,8 @@ def test_padding_with_floats_is_padding(rng):
 
 SETTINGS = {
     "heads": ({"dim": 10, "heads": 4}, r"`heads` must divide `dim`.* got dim 10 and 4 heads"),
-    "no heads": ({"dim": 10, "heads": 0}, r"`heads` must divide `dim`.* got dim 10 and 0 heads"),
-    "no width": ({"dim": 0, "heads": 2}, r"got dim 0 and 2 heads"),
+    "no heads": ({"dim": 10, "heads": 0}, r"`heads` must be an integer of at least 1; got 0"),
+    "no width": ({"dim": 0, "heads": 2}, r"`dim` must be an integer of at least 1; got 0"),
     "dropout": ({"dim": 4, "heads": 2, "dropout": 1.0}, r"`dropout` must be in \[0, 1\); got 1.0"),
     "below": ({"dim": 4, "heads": 2, "dropout": -0.1}, r"`dropout` must be in \[0, 1\); got -0.1"),
     "unit": ({"dim": 4, "heads": 2, "unit": "hardmax"}, r"`unit` must be one of .*; got 'hardmax'"),

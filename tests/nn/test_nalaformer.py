@@ -148,5 +148,5 @@ def test_only_plain_rows_sum_to_one():
 
 @pytest.mark.parametrize("power", [0.0, -1.0, math.nan, math.inf])
 def test_a_power_that_is_none_is_refused(power):
-    with pytest.raises(InputError, match="`power` must be a finite number above zero; got"):
+    with pytest.raises(InputError, match="`power` must be a finite number above 0; got"):
         NaLaFormer(power=power)

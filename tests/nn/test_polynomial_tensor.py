@@ -189,9 +189,9 @@ def test_what_the_polynomial_cannot_do_is_refused(rng):
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"degree": 0}, "`degree` must be a whole number above zero; got 0"),
-        ({"bound": 0.0}, "`bound` must be finite and above zero; got 0.0"),
-        ({"most_features": 0}, "`most_features` must be a whole number above zero; got 0"),
+        ({"degree": 0}, "`degree` must be an integer of at least 1; got 0"),
+        ({"bound": 0.0}, "`bound` must be a finite number above 0; got 0.0"),
+        ({"most_features": 0}, "`most_features` must be an integer of at least 1; got 0"),
     ],
     ids=["degree", "bound", "most_features"],
 )

@@ -111,7 +111,7 @@ def test_bad_settings_are_refused(rng):
             Quasiseparable(bad)
     with pytest.raises(InputError, match=r"`log_decay_back` as a tensor.*int64"):
         Quasiseparable(log_decay_back=torch.tensor([-1]))
-    with pytest.raises(InputError, match="`chunk` must be at least two"):
+    with pytest.raises(InputError, match="`chunk` must be an integer of at least 2; got 1"):
         Quasiseparable(chunk=1)
     with pytest.raises(InputError, match="2 log decays for 3 heads"):
         attend(q, k, v, unit=Quasiseparable((-1.0, -2.0)))

@@ -174,7 +174,76 @@ def test_what_does_not_fit_is_refused(rng):
         semiseparable(c, b, torch.full_like(a, 0.5), x)
     with pytest.raises(InputError, match=r"at most zero.*nan"):
         semiseparable(c, b, torch.full_like(a, torch.nan), x)
-    with pytest.raises(InputError, match="`chunk` must be at least two tokens; got 1"):
+    with pytest.raises(InputError, match="`chunk` must be an integer of at least 2; got 1"):
         semiseparable(c, b, a, x, chunk=1)
     with pytest.raises(InputError, match="at least one token"):
         semiseparable_step(c[..., :0, :], b[..., :0, :], a[..., :0], x[..., :0, :])
+
+
+def test_dtypes_are_checked(rng):
+    c, b, a, x = drawn(rng, 6)
+    with pytest.raises(InputError, match=r"`x` must be of a floating dtype; got torch.int64"):
+        semiseparable(c, b, a, x.long())
+    with pytest.raises(InputError, match=r"one dtype and one device; got c torch.float32 on cpu"):
+        semiseparable(c.float(), b, a, x)
+    with pytest.raises(InputError, match=r"`b` must be a torch tensor; got list"):
+        semiseparable(c, [1.0], a, x)
+    with pytest.raises(InputError, match=r"with leading axes that broadcast"):
+        semiseparable(c, b, a, x[:, :2])
+    with pytest.raises(InputError, match=r"c and b must be .*got \(\)"):
+        semiseparable(c[0, 0, 0, 0], b, a, x)
+    with pytest.raises(InputError, match="`chunk` must be an integer of at least 2; got 2.5"):
+        semiseparable(c, b, a, x, chunk=2.5)
+    with pytest.raises(InputError, match=r"at most zero.*clamp it after each step"):
+        semiseparable_matrix(c, b, torch.full_like(a, 0.5))
+
+
+def test_an_empty_batch_gives_an_empty_batch(rng):
+    c, b, a, x = (t[:0] for t in drawn(rng, 70))
+    assert semiseparable(c, b, a, x).shape == (0, 3, 70, E)
+    assert semiseparable_matrix(c, b, a).shape == (0, 3, 70, 70)
+    y = quasiseparable(c, b, a, x, back=(c, b, a))
+    assert y.shape == (0, 3, 70, E)
+
+
+def test_shapes_without_values():
+    c, a, x = (torch.empty(*s, device="meta") for s in ((2, 9, S), (2, 9), (2, 9, E)))
+    assert semiseparable(c, c, a, x, chunk=4).shape == (2, 9, E)
+
+
+def test_autocast_does_not_narrow_the_sums(rng):
+    tensors = drawn(rng, 100, torch.float32)
+    wanted, state = semiseparable_step(*tensors)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, after = semiseparable_step(*tensors)
+    assert torch.equal(found, wanted)
+    assert torch.equal(after, state)
+
+
+def test_states_of_other_sequences_are_refused(rng):
+    tensors = drawn(rng, 3)
+    state = semiseparable_step(*tensors)[1]
+    for other in (state[:1], state[..., :2], state.float()):
+        with pytest.raises(InputError, match=r"`state` must be \(2, 3, 5, 3\), torch.float64"):
+            semiseparable_step(*tensors, other)
+    with pytest.raises(InputError, match="the tensor of the last step; got str"):
+        semiseparable_step(*tensors, "state")
+
+
+def test_both_directions_are_checked(rng):
+    c, b, a, x = drawn(rng, 6)
+    back = (c, b, a)
+    for function, given in ((quasiseparable, (c, b, a, x)), (quasiseparable_matrix, (c, b, a))):
+        with pytest.raises(InputError, match=r"tuple of c, b and log_decay; got 2 of them"):
+            function(*given, back=back[:2])
+        with pytest.raises(InputError, match=r"tuple of c, b and log_decay; got no tuple"):
+            function(*given, back=c)
+        with pytest.raises(InputError, match=r"`diagonal` must have the shape \(2, 3, 6\).*\(5,\)"):
+            function(*given, back=back, diagonal=a[0, 0, :5])
+        with pytest.raises(InputError, match="`diagonal` must be a torch tensor; got float"):
+            function(*given, back=back, diagonal=1.0)
+    with pytest.raises(InputError, match=r"`x_back` must have the shape \(2, 3, 6, 3\)"):
+        quasiseparable(c, b, a, x, back=back, x_back=x[..., :2])
+    shorter = (c[..., 1:, :], b[..., 1:, :], a[..., 1:])
+    with pytest.raises(InputError, match=r"as many tokens.*\(2, 3, 5, 5\)"):
+        quasiseparable_matrix(c, b, a, back=shorter)

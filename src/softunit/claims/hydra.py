@@ -10,8 +10,9 @@ from softunit.claims.base import Claim, Effort, Evidence, Finding, Picture, Seri
 
 N, STATE = 128, 8
 LENGTHS = (2048, 4096, 8192, 16384)
-ROUNDS = 15
-SEEDS, STEPS = 3, 250
+DRAWS, LEAST_DRAWS = 5, 2
+ROUNDS, LEAST_ROUNDS = 15, 5
+SEEDS, STEPS, LEAST_STEPS = 3, 250, 150
 SMOOTH = 10
 NAMES = {"hydra": "Hydra", "sum": "sum of two recurrences", "forward": "one direction"}
 
@@ -23,10 +24,12 @@ def measure(effort: Effort) -> Evidence:
     from softunit.nn.studies import hydra
 
     effort.tick("two scans against the dense matrix")
-    draws = [hydra.two_scan_errors(N, STATE, seed) for seed in _seeds(effort, 0, 5)]
+    count = effort.count(DRAWS, LEAST_DRAWS)
+    draws = [hydra.two_scan_errors(N, STATE, seed) for seed in _seeds(effort, 0, count)]
     effort.tick(f"time at {LENGTHS[0]} to {LENGTHS[-1]} tokens")
-    seconds = hydra.scan_seconds(LENGTHS, ROUNDS, effort.seed)
-    steps = effort.count(STEPS, 60)
+    rounds = effort.count(ROUNDS, LEAST_ROUNDS)
+    seconds = hydra.scan_seconds(LENGTHS, rounds, effort.seed)
+    steps = effort.count(STEPS, LEAST_STEPS)
     results: Results = {}
     for kind in hydra.KINDS:
         results[kind] = []

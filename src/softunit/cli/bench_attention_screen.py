@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from softunit.cli.screen import Screen
+from softunit.cli.screen import Screen, complain
 from softunit.report.words import plain
 
 if TYPE_CHECKING:
@@ -97,6 +98,21 @@ def show_row(row: Row, screen: Screen) -> None:
     screen.section(row.name if row.kind == "unit" else f"{row.name} (peer)", told(row))
 
 
+def say_how_to_go_on(json: Path | None) -> None:
+    """Say after Ctrl-C, on stderr, how the rest is measured.
+
+    Parameters
+    ----------
+    json : Path or None
+        The file of --json.
+    """
+    complain(
+        "give --json FILE, and a run that is interrupted can go on."
+        if json is None
+        else f"the same command with --resume --json {json} goes on from here."
+    )
+
+
 def show_table(plan: Plan, rows: Sequence[Row], screen: Screen) -> None:
     """Print one line for each unit and peer, and what the papers say.
 
@@ -106,22 +122,26 @@ def show_table(plan: Plan, rows: Sequence[Row], screen: Screen) -> None:
     rows : sequence of Row
     screen : Screen
     """
-    from softunit.cli.bench_attention_table import HEADS, cells
+    from softunit.cli.bench_attention_table import HEADS, beside, cells
     from softunit.nn.workbench import PAPERS
 
     if screen.quiet:
         return
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, head in enumerate(HEADS):
-        table.add_column(head, justify="right" if index else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in cells(row, plan)))
+    lines = [tuple(map(plain, cells(row))) for row in rows]
     screen.out.print()
     screen.out.print(Text("All units and peers", style="bold underline"))
-    screen.out.print(table)
+    for columns in beside([HEADS, *lines], screen.out.width):
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for index in (0, *columns):
+            justify = "right" if index else "left"
+            table.add_column(HEADS[index], justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for line in lines:
+            table.add_row(*(Text(line[index]) for index in (0, *columns)))
+        screen.out.print(table)
     screen.say(
         "Slopes: power of n of a forward with backward. Error: to the plain definition, float32."
-        " Text: loss; recall: share right. A dash: not measured, see above.",
+        " Text: loss; recall: share right. A dash: not measured, see above. Peers are not"
+        " trained. Times depend on what else the machine does.",
         style="dim",
     )
     said = [(name, " ".join(PAPERS[name])) for name in plan.units if name in PAPERS]

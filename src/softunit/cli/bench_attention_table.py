@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from softunit.bench.attention import Plan, Row, slope_of
-from softunit.cli.bench_attention_words import duration, size
+from softunit.bench.attention import Row
+from softunit.cli.bench_attention_words import duration, power, size
 
 HEADS = ("unit", "n", "time", "slope", "memory", "slope", "error", "text", "recall")
 """Columns: the largest length that was measured, what it took, and how that grows."""
 
 
-def cells(row: Row, plan: Plan) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """Return the texts of a line; a dash where there is none.
 
     Parameters
     ----------
     row : Row
-    plan : Plan
     """
     times, memory = _points(row, "times"), _points(row, "memory")
     last = times[-1] if times else None
@@ -28,22 +27,37 @@ def cells(row: Row, plan: Plan) -> tuple[str, ...]:
         row.name,
         f"{last['n']:,}" if last else "-",
         duration(last["both"]) if last else "-",
-        _power(times),
+        power(row, "times") or "-",
         size(held["both"]) if held and held.get("both") is not None else "-",
-        _power(memory),
+        power(row, "memory") or "-",
         f"{max(error['output'], error['gradient']):.0e}" if error else "-",
         _text(row),
         _share(row.parts.get("recall", {})),
     )
 
 
+def beside(lines: Sequence[tuple[str, ...]], width: int) -> list[list[int]]:
+    """Return the columns after the first, in groups that fit beside it in so many characters.
+
+    Parameters
+    ----------
+    lines : sequence of tuple of str
+        The head, and all lines.
+    width : int
+    """
+    first, *others = (max(map(len, column)) + 1 for column in zip(*lines, strict=True))
+    groups, left = [list[int]()], width - first
+    for index, needed in enumerate(others, 1):
+        if groups[-1] and needed > left:
+            groups.append([])
+            left = width - first
+        groups[-1].append(index)
+        left -= needed
+    return groups
+
+
 def _points(row: Row, part: str) -> list[Mapping[str, Any]]:
     return list(row.parts.get(part, {}).get("points", ()))
-
-
-def _power(points: list[Mapping[str, Any]]) -> str:
-    slope = slope_of(points, "both")
-    return "-" if slope is None else f"{slope.power:.2f}"
 
 
 def _text(row: Row) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from softunit.bench.attention import Row, slope_of
+from softunit.bench.attention import Row, bar_of, met, slope_in
 from softunit.report.words import number
 
 LABELS = {
@@ -32,14 +32,31 @@ def told(row: Row) -> list[tuple[str, str]]:
     costs = ("memory", "times", "measures")
     if len(refused) == 1 and all("refused" in row.parts.get(part, {}) for part in costs):
         return [("Not measured", refused.pop())]
-    for part, what in row.parts.items():
-        if "failed" in what:
-            found.append((LABELS[part], f"failed: {what['failed']}"))
-        elif "refused" in what:
-            found.append((LABELS[part], f"refused: {what['refused']}"))
-        else:
-            found += _PARTS[part](what)
+    reasons = {part: reason(what) for part, what in row.parts.items()}
+    said: set[str] = set()
+    for part, why in reasons.items():
+        if not why:
+            found += _PARTS[part](row)
+        elif why not in said:
+            # What holds for several parts is said once.
+            same = [LABELS[other] for other, text in reasons.items() if text == why]
+            found.append((", ".join(same), why))
+            said.add(why)
     return found
+
+
+def reason(what: Mapping[str, Any]) -> str:
+    """Return why a part was not measured; an empty text where it was.
+
+    Parameters
+    ----------
+    what : mapping
+        What was found of the part.
+    """
+    for key, label in (("failed", "failed"), ("refused", "refused"), ("skipped", "not trained")):
+        if key in what:
+            return f"{label}: {what[key]}"
+    return ""
 
 
 def duration(seconds: float) -> str:
@@ -64,17 +81,48 @@ def size(count: float) -> str:
     return f"{count / 1e6:.3g} MB" if count < 1e9 else f"{count / 1e9:.3g} GB"
 
 
-def growth(points: Sequence[Mapping[str, Any]]) -> str:
-    """Return the slope of a forward and backward, and between which lengths.
+def growth(row: Row, part: str) -> str:
+    """Return the slope of a forward and backward, between which lengths, and whether it is small.
 
     Parameters
     ----------
-    points : sequence of mapping
+    row : Row
+    part : {"times", "memory"}
     """
-    slope = slope_of(points, "both")
+    number_, where = power(row, part), span(row, part)
+    return f"{number_} from {where}" if number_ else f"none: {where}"
+
+
+def power(row: Row, part: str) -> str:
+    """Return the slope of a forward and backward; an empty text where there is none.
+
+    Parameters
+    ----------
+    row : Row
+    part : {"times", "memory"}
+    """
+    slope = slope_in(row, part)
+    return "" if slope is None else f"{slope.power:.2f}"
+
+
+def span(row: Row, part: str) -> str:
+    """Return the lengths of a slope and whether it is within its bar, or why there is none.
+
+    Parameters
+    ----------
+    row : Row
+    part : {"times", "memory"}
+    """
+    slope = slope_in(row, part)
     if slope is None:
-        return "-"
-    return f"{slope.power:.2f} from {slope.least:,} to {slope.most:,}"
+        switch = row.parts.get(part, {}).get("switch")
+        above = f" above n = {switch:,}, up to which it goes another way" if switch else ""
+        return f"fewer than three lengths{above}"
+    said = f"{slope.least:,} to {slope.most:,}"
+    within = met(row) if part == "times" else None
+    if within is None:
+        return said
+    return f"{said}; bar {bar_of(row)} {'met' if within else 'missed'}"
 
 
 def asked(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -87,22 +135,24 @@ def asked(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [point for point in points if point["n"] >= 1024] or list(points)
 
 
-def _times(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _times(row: Row) -> list[tuple[str, str]]:
+    found = row.parts["times"]
     points = found["points"]
     rows = []
     for label, key in (("Time, forward", "forward"), ("Time, with backward", "both")):
         parts = [f"{point['n']:,}: {duration(point[key])}" for point in asked(points)]
         rows.append((label, "; ".join(parts) or "none"))
-    rows.append(("Slope of time", growth(points)))
+    rows.append(("Slope of time", growth(row, "times")))
     rows += [("Time ends", found["stopped"])] if found.get("stopped") else []
     return rows + ([("Inputs", found["note"])] if found.get("note") else [])
 
 
-def _memory(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _memory(row: Row) -> list[tuple[str, str]]:
+    found = row.parts["memory"]
     known = [point for point in asked(found["points"]) if point.get("both") is not None]
     parts = [f"{point['n']:,}: {size(point['both'])}" for point in known]
     said = "; ".join(parts) or "this system does not tell it"
-    rows = [("Peak memory", said), ("Slope of memory", growth(found["points"]))]
+    rows = [("Peak memory", said), ("Slope of memory", growth(row, "memory"))]
     rows.append(("Largest array", array(found.get("largest", {}))))
     return rows + ([("Memory ends", found["stopped"])] if found.get("stopped") else [])
 
@@ -117,13 +167,14 @@ def array(largest: Mapping[str, Any]) -> str:
     if "numbers" not in largest:
         return str(largest.get("refused", "-"))
     share = largest["numbers"] / largest["scores"]
-    return (
-        f"{largest['numbers']:,} numbers at n = {largest['n']:,}, {number(share, 2)} of n by n;"
-        f" grows like n^{largest['power']:.1f}"
-    )
+    said = f"{largest['numbers']:,} numbers at n = {largest['n']:,}, {number(share, 2)} of n by n"
+    if largest["power"] is None:
+        return said
+    return f"{said}; grows like n^{largest['power']:.1f}"
 
 
-def _measures(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _measures(row: Row) -> list[tuple[str, str]]:
+    found = row.parts["measures"]
     rows = []
     error = found.get("error")
     if error:
@@ -162,9 +213,9 @@ def sums(rows: Mapping[str, Any]) -> str:
     return f"{said}; {100 * rows['negative']:.0f}% of weights negative"
 
 
-def _trained(label: str) -> Any:
-    def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [(label, outcome(found))]
+def _trained(part: str) -> Any:
+    def rows(row: Row) -> list[tuple[str, str]]:
+        return [(LABELS[part], outcome(row.parts[part]))]
 
     return rows
 
@@ -191,5 +242,5 @@ _PARTS = {
     "memory": _memory,
     "times": _times,
     "measures": _measures,
-    **{part: _trained(LABELS[part]) for part in ("text", "hidden", "recall")},
+    **{part: _trained(part) for part in ("text", "hidden", "recall")},
 }

@@ -41,7 +41,7 @@ def check_like(name: str, given: object, weight: Tensor) -> None:
     if given.dtype == weight.dtype:
         return
     wide = torch.float64 in (given.dtype, weight.dtype)
-    narrowed = torch.is_autocast_enabled(given.device.type) and not wide
+    narrowed = not (wide or given.is_meta) and torch.is_autocast_enabled(given.device.type)
     if not (narrowed and given.dtype.is_floating_point):
         raise InputError(
             f"`{name}` must be of {weight.dtype}, as the parameters of the module; got"

@@ -5,11 +5,16 @@ Source: 2.18 (arXiv 2407.09941), with the chunks of Mamba-2 (arXiv 2405.21060).
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from itertools import zip_longest
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_count
 
 CHUNK = 64
 SPAN = 1 << 14  # tokens of all batch and heads that are worked on at once: what caches hold
@@ -27,7 +32,7 @@ def semiseparable(
     ----------
     c, b : Tensor of shape (..., n, s)
         How a token reads the state, and how it writes to it. The leading axes of all four tensors
-        broadcast.
+        broadcast; all have one floating dtype and one device.
     log_decay : Tensor of shape (..., n)
         Logarithms of decays, at most zero; minus infinity forgets all before. The first of them
         has no effect.
@@ -44,8 +49,8 @@ def semiseparable(
     Raises
     ------
     InputError
-        If shapes do not fit, there is no token, a decay is above one, or the chunk is shorter than
-        two tokens.
+        If shapes or dtypes do not fit, there is no token, a decay is above one, or the chunk is
+        shorter than two tokens.
 
     Notes
     -----
@@ -87,9 +92,11 @@ def semiseparable_step(
     Raises
     ------
     InputError
-        As `semiseparable`.
+        As `semiseparable`, or if the state is none of such a sequence.
     """
     check_map(c, b, log_decay, x, chunk)
+    if state is not None:
+        _check_state(state, b, log_decay, x)
     y, after = _run(c, b, log_decay, x, state, chunk)
     assert after is not None
     return y, after
@@ -107,35 +114,82 @@ def semiseparable_matrix(c: Tensor, b: Tensor, log_decay: Tensor) -> Tensor:
     -------
     Tensor of shape (..., n, n)
         Lower triangular; a block on or below the diagonal has rank at most s.
+
+    Raises
+    ------
+    InputError
+        As `semiseparable`.
     """
+    # The map of nothing: x has no columns.
+    check_map(c, b, log_decay, log_decay[..., None][..., :0], CHUNK)
     return (c @ b.mT) * _decays(log_decay)
 
 
 def check_map(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) -> None:
     """Refuse with a sentence what is not a semiseparable map of x."""
-    n = x.shape[-2]
-    fits = c.shape[-1] == b.shape[-1] and c.shape[-2] == b.shape[-2] == log_decay.shape[-1] == n
-    if not fits:
+    check_same({"c": c, "b": b, "log_decay": log_decay, "x": x})
+    deep = min(c.ndim, b.ndim, x.ndim, log_decay.ndim + 1) >= 2
+    n = x.shape[-2] if deep else 0
+    fits = deep and c.shape[-1] == b.shape[-1]
+    fits = fits and c.shape[-2] == b.shape[-2] == log_decay.shape[-1] == n
+    if not (fits and broadcasts(c.shape[:-2], b.shape[:-2], log_decay.shape[:-1], x.shape[:-2])):
         raise InputError(
-            f"c and b must be (..., n, s), log_decay (..., n) and x (..., n, e); got"
-            f" {tuple(c.shape)}, {tuple(b.shape)}, {tuple(log_decay.shape)} and {tuple(x.shape)}."
+            "c and b must be (..., n, s), log_decay (..., n) and x (..., n, e), with leading axes"
+            f" that broadcast; got {tuple(c.shape)}, {tuple(b.shape)}, {tuple(log_decay.shape)} and"
+            f" {tuple(x.shape)}."
         )
     if n < 1:
         raise InputError(f"A sequence has at least one token; got x of shape {tuple(x.shape)}.")
-    if chunk < 2:
-        raise InputError(f"`chunk` must be at least two tokens; got {chunk!r}.")
+    check_count("chunk", chunk, 2)
     check_decays(log_decay)
+
+
+def check_same(given: dict[str, Tensor]) -> None:
+    """Refuse tensors that are not floating, of one dtype and on one device."""
+    for name, each in given.items():
+        if not isinstance(each, Tensor):
+            raise InputError(f"`{name}` must be a torch tensor; got {type(each).__name__}.")
+        if not each.dtype.is_floating_point:
+            raise InputError(f"`{name}` must be of a floating dtype; got {each.dtype}.")
+    kinds = {(each.dtype, each.device) for each in given.values()}
+    if len(kinds) > 1:
+        got = ", ".join(f"{name} {each.dtype} on {each.device}" for name, each in given.items())
+        raise InputError(f"{', '.join(given)} must have one dtype and one device; got {got}.")
+
+
+def broadcasts(*shapes: torch.Size) -> bool:
+    """Return whether shapes broadcast."""
+    axes = zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1)
+    return all(len(set(sizes) - {1}) <= 1 for sizes in axes)
 
 
 def check_decays(log_decay: Tensor) -> None:
     """Refuse decays above one, where values may be read at all."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or log_decay.is_meta or log_decay.numel() == 0:
         return
     largest = float(log_decay.detach().max())
     if not largest <= 0.0:
         raise InputError(
             f"`log_decay` must be at most zero, a decay of at most one; its largest is {largest!r}."
-            " Above it a recurrence grows without bound."
+            " Above it a recurrence grows without bound. One that is learned can be kept there:"
+            " clamp it after each step of the optimizer, `log_decay.data.clamp_(max=0.0)`, or let"
+            " it be -softplus of a free parameter, as by torch.nn.utils.parametrize."
+        )
+
+
+def _check_state(state: object, b: Tensor, log_decay: Tensor, x: Tensor) -> None:
+    """Refuse a state that no step of such a sequence returned."""
+    if not isinstance(state, Tensor):
+        raise InputError(
+            f"`state` must be None or the tensor of the last step; got {type(state).__name__}."
+        )
+    leading = torch.broadcast_shapes(b.shape[:-2], log_decay.shape[:-1], x.shape[:-2])
+    wanted = (*leading, b.shape[-1], x.shape[-1])
+    wide = torch.promote_types(x.dtype, torch.float32)
+    if tuple(state.shape) != wanted or state.dtype != wide or state.device != x.device:
+        raise InputError(
+            f"`state` must be {wanted}, {wide} on {x.device}, as the last step of this sequence"
+            f" returned it; got {tuple(state.shape)}, {state.dtype} on {state.device}."
         )
 
 
@@ -152,16 +206,22 @@ def _run(
     # `split`, not slices: the gradient of a slice is an array as long as the whole.
     tall = (t.split(span, -2) for t in (c, b, reals))
     outputs = []
-    for c_, b_, x_, log_decay_ in zip(*tall, log_decay.split(span, -1), strict=True):
-        y, after = _scan(c_, b_, log_decay_, x_, chunk)
-        if state is not None:
-            kept = log_decay_.cumsum(-1).exp()
-            y = y + (c_ * kept[..., None]) @ state
-            after = after + kept[..., -1, None, None] * state
-        outputs.append(y)
-        state = after
+    with _precision(x.device.type):
+        for c_, b_, x_, log_decay_ in zip(*tall, log_decay.split(span, -1), strict=True):
+            y, after = _scan(c_, b_, log_decay_, x_, chunk)
+            if state is not None:
+                kept = log_decay_.cumsum(-1).exp()
+                y = y + (c_ * kept[..., None]) @ state
+                after = after + kept[..., -1, None, None] * state
+            outputs.append(y)
+            state = after
     y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -2)
     return y.to(x.dtype), state
+
+
+def _precision(device: str) -> AbstractContextManager[Any]:
+    """Return a context that keeps autocast from narrowing what was widened."""
+    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
 
 
 def _scan(c: Tensor, b: Tensor, log_decay: Tensor, x: Tensor, chunk: int) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from softunit.errors import InputError
-from softunit.nn._checks import check_count
-from softunit.nn.attention._inputs import Causal, check_dropout, pattern_of, scale_of
+from softunit.nn._checks import check_count, check_number
+from softunit.nn.attention._inputs import Causal, check_dropout, pattern_of
 from softunit.nn.attention._learned import HoldsUnit
 from softunit.nn.attention._module_inputs import (
     check_dtype,
@@ -109,7 +109,8 @@ class CollapsedAttention(HoldsUnit):
             )
         self.dim, self.heads, self.rank = dim, heads, dim if rank is None else rank
         self.query_key, self.value_output = query_key, value_output
-        self.scale = math.sqrt(heads / dim) if scale is None else scale_of(self.unit, scale, dim)
+        own = math.sqrt(heads / dim)
+        self.scale = own if scale is None else check_number("scale", scale, above=0.0)
         self.dropout = dropout
         self._make(device, dtype)
 
@@ -238,8 +239,8 @@ class CollapsedAttention(HoldsUnit):
         seen = _kept(mask, key_padding_mask, x, q)
         unit, mask = padded_both_ways(self.unit, seen.mask, seen.there)
         mixed = attend(
-            q, k.to(q.dtype), self._values(x).to(q.dtype), unit=unit, mask=mask, causal=causal, bias=bias,
-            scale=self.scale, dropout=self.dropout if self.training else 0.0,
+            q, k.to(q.dtype), self._values(x).to(q.dtype), unit=unit, mask=mask, causal=causal,
+            bias=bias, scale=self.scale, dropout=self.dropout if self.training else 0.0,
         )  # fmt: skip
         if self.value_output == "collapsed":
             return mixed.sum(1)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
 from softunit.errors import InputError
+from softunit.nn._checks import check_count, check_switch
+from softunit.nn.attention._module_inputs import check_dtype, check_padding, check_tokens
 from softunit.nn.attention._semiseparable import (
     CHUNK,
     semiseparable,
@@ -121,18 +123,9 @@ class Hydra(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {"dim": dim, "state": state, "heads": heads, "expand": expand}
-        for name, size in {**sizes, "convolution": convolution}.items():
-            if size < 1:
-                raise InputError(f"`{name}` must be at least one; got {size!r}.")
-        if not causal and convolution % 2 == 0:
-            raise InputError(
-                "`convolution` must be odd in both directions, to be centred on its token; got"
-                f" {convolution}."
-            )
-        if (expand * dim) % heads:
-            raise InputError(
-                f"`heads` must divide expand * dim = {expand * dim} channels; got {heads}."
-            )
+        _check_sizes(sizes, convolution, causal)
+        check_count("chunk", chunk, 2)
+        check_dtype(dtype)
         self.dim, self.state, self.heads, self.inner = dim, state, heads, expand * dim
         self.convolution, self.causal, self.chunk = convolution, causal, chunk
         self._make(device, dtype)
@@ -217,15 +210,16 @@ class Hydra(nn.Module):
         Raises
         ------
         InputError
-            If the layer looks in both directions, or shapes do not fit.
+            If the layer looks in both directions, or shapes, dtypes or the state do not fit.
         """
         if not self.causal:
             raise InputError(
                 "A layer that looks in both directions has no steps: a token's output needs the"
                 " tokens after it. Build it with causal=True."
             )
-        _check(x, None, self.dim)
+        _check(x, None, self.dim, self.into.weight)
         gate, channels, steps = self.into(x).split(self.sizes, -1)
+        _check_state(state, (len(x), self.convolution - 1, channels.shape[-1]), channels)
         before = None if state is None else state.window
         parts = self._parts(channels, steps, None, before)
         (way,) = parts.directions
@@ -237,7 +231,7 @@ class Hydra(nn.Module):
         return self._leave(y, gate), HydraState(window, memory)
 
     def _forward(self, x: Tensor, padding: Tensor | None, *, dense: bool) -> Tensor:
-        _check(x, padding, self.dim)
+        _check(x, padding, self.dim, self.into.weight)
         gate, channels, steps = self.into(x).split(self.sizes, -1)
         parts = self._parts(channels, steps, padding, None)
         mixed = self._leave(self._mix_densely(parts) if dense else self.mix(parts), gate)
@@ -310,21 +304,45 @@ class Hydra(nn.Module):
         return left
 
 
-def _check(x: Tensor, padding: Tensor | None, dim: int) -> None:
+def _check_sizes(sizes: dict[str, int], convolution: int, causal: bool) -> None:
+    """Refuse sizes that are none, or do not divide one another."""
+    for name, size in {**sizes, "convolution": convolution}.items():
+        check_count(name, size)
+    check_switch("causal", causal)
+    if not causal and convolution % 2 == 0:
+        raise InputError(
+            "`convolution` must be odd in both directions, to be centred on its token; got"
+            f" {convolution}."
+        )
+    inner = sizes["expand"] * sizes["dim"]
+    if inner % sizes["heads"]:
+        raise InputError(
+            f"`heads` must divide expand * dim = {inner} channels; got {sizes['heads']}."
+        )
+
+
+def _check(x: Tensor, padding: Tensor | None, dim: int, weight: Tensor) -> None:
     """Refuse tokens and masks that do not fit."""
-    if x.ndim != 3 or x.shape[-1] != dim or 0 in x.shape:
-        raise InputError(
-            f"`x` must be (batch, n, dim) with dim = {dim} and at least one token; got"
-            f" {tuple(x.shape)}."
-        )
-    if padding is None:
+    check_tokens(x, dim, weight)
+    if x.shape[1] < 1:
+        raise InputError(f"`x` must have at least one token; got shape {tuple(x.shape)}.")
+    check_padding(padding, x)
+
+
+def _check_state(state: object, wanted: tuple[int, int, int], channels: Tensor) -> None:
+    """Refuse what is not what the last step of this layer and batch returned."""
+    if state is None:
         return
-    if padding.dtype != torch.bool:
+    if not isinstance(state, HydraState):
         raise InputError(
-            f"`key_padding_mask` must be bool, True where a token is padding; got {padding.dtype}."
+            "`state` must be None or the HydraState that the last step returned; got"
+            f" {type(state).__name__}."
         )
-    if padding.shape != x.shape[:2]:
+    window = state.window
+    same = isinstance(window, Tensor) and window.device == channels.device
+    if not same or window.dtype != channels.dtype or tuple(window.shape) != wanted:
+        got = tuple(window.shape) if isinstance(window, Tensor) else type(window).__name__
         raise InputError(
-            f"`key_padding_mask` must be (batch, n) = {tuple(x.shape[:2])}; got"
-            f" {tuple(padding.shape)}."
+            f"`state.window` must be {wanted}, {channels.dtype} on {channels.device}, as the last"
+            f" step of this layer and batch returned it; got {got}."
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from softunit.nn.attention._inputs import Causal, check_dropout, scale_of
+from softunit.nn._checks import check_number
+from softunit.nn.attention._inputs import Causal, check_dropout
 from softunit.nn.attention._learned import HoldsUnit
 from softunit.nn.attention._module_inputs import check_causal
 from softunit.nn.attention._relative import RelativeBias
@@ -45,9 +46,8 @@ class Attention(HoldsUnit):
         check_dropout(dropout)
         check_causal(causal)
         self.unit = unit
-        scale_of(self.unit, scale, 1)
         self.causal: Causal = causal
-        self.scale = scale
+        self.scale = None if scale is None else check_number("scale", scale, above=0.0)
         self.dropout = dropout
 
     def extra_repr(self) -> str:

@@ -18,7 +18,9 @@ from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._relative import RelativeBias
 from softunit.nn.attention._semiseparable import (
     CHUNK,
+    broadcasts,
     check_decays,
+    check_same,
     semiseparable,
     semiseparable_matrix,
     semiseparable_step,
@@ -70,12 +72,14 @@ def quasiseparable(
     Raises
     ------
     InputError
-        As `semiseparable`, for either direction.
+        As `semiseparable`, for either direction; or if `x_back` or `diagonal` does not fit.
     """
+    turned = _flipped(back)
     onward = shifted(semiseparable(c, b, log_decay, x, chunk=chunk))
+    _check_beside(x, x_back=x_back, diagonal=diagonal)
     other = x if x_back is None else x_back
-    behind = semiseparable(*_flipped(back), other.flip(-2), chunk=chunk)
-    y = onward + shifted(behind).flip(-2)
+    behind = semiseparable(*turned, other.flip(-2), chunk=chunk)
+    y = _both(onward, shifted(behind).flip(-2))
     return y if diagonal is None else y + diagonal[..., None] * x
 
 
@@ -102,15 +106,61 @@ def quasiseparable_matrix(
     -------
     Tensor of shape (..., n, n)
         Blocks strictly below or strictly above the diagonal have rank at most s.
+
+    Raises
+    ------
+    InputError
+        As `quasiseparable`.
     """
+    turned = _flipped(back)
     below = shifted(semiseparable_matrix(c, b, log_decay))
-    above = shifted(semiseparable_matrix(*_flipped(back))).flip(-2, -1)
-    mixer = below + above
+    above = shifted(semiseparable_matrix(*turned)).flip(-2, -1)
+    mixer = _both(below, above)
+    _check_beside(mixer, diagonal=diagonal)
     return mixer if diagonal is None else mixer + torch.diag_embed(diagonal)
 
 
+def _both(onward: Tensor, behind: Tensor) -> Tensor:
+    """Return the sum of both directions."""
+    if onward.shape[-2:] != behind.shape[-2:] or not broadcasts(onward.shape, behind.shape):
+        raise InputError(
+            "Both directions must have as many tokens, and leading axes that broadcast; they are"
+            f" {tuple(onward.shape)} and, by `back`, {tuple(behind.shape)}."
+        )
+    return onward + behind
+
+
+def _check_beside(
+    x: Tensor, *, x_back: Tensor | None = None, diagonal: Tensor | None = None
+) -> None:
+    """Refuse another sequence, (..., n, e), or diagonal, (..., n), that do not fit x."""
+    for name, given, shape in (
+        ("x_back", x_back, x.shape),
+        ("diagonal", diagonal, x.shape[:-1]),
+    ):
+        if given is None:
+            continue
+        check_same({"x": x, name: given})
+        axes = 1 if name == "diagonal" else 2
+        fits = given.ndim >= axes and given.shape[-axes:] == shape[-axes:]
+        if not (fits and broadcasts(given.shape, shape)):
+            raise InputError(
+                f"`{name}` must have the shape {tuple(shape)} beside x of shape {tuple(x.shape)},"
+                f" or leading axes that broadcast with it; got {tuple(given.shape)}."
+            )
+
+
 def _flipped(direction: Direction) -> Direction:
+    if not isinstance(direction, tuple | list) or len(direction) != 3:
+        got = f"{len(direction)} of them" if isinstance(direction, tuple | list) else "no tuple"
+        raise InputError(f"`back` must be a tuple of c, b and log_decay; got {got}.")
     c, b, log_decay = direction
+    check_same({"c of back": c, "b of back": b, "log_decay of back": log_decay})
+    if min(c.ndim, b.ndim, log_decay.ndim + 1) < 2:
+        raise InputError(
+            "`back` must be c and b of shape (..., n, s) and log_decay (..., n); got"
+            f" {tuple(c.shape)}, {tuple(b.shape)} and {tuple(log_decay.shape)}."
+        )
     return c.flip(-2), b.flip(-2), log_decay.flip(-1)
 
 

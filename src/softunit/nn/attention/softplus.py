@@ -79,9 +79,12 @@ class Softplus(AttentionUnit):
 
     def _weights(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
         scores = seen_scores(q * self._lengths(q, pattern), k, pattern, scale)
-        # Rows deep below zero go up to where softplus is still exp, and can still be summed.
-        top = scores.detach().amax(-1, keepdim=True) + _depth(scores)
-        scores.sub_(top.clamp(torch.finfo(scores.dtype).min, 0.0))
+        # Rows deep below zero go up to where softplus is still exp, and can still be summed: first
+        # to zero, where the depth is not lost in rounding, however low they are.
+        top, depth = scores.detach().amax(-1, keepdim=True), _depth(scores)
+        deep = top < -depth
+        scores.sub_(top.clamp(min=torch.finfo(scores.dtype).min).masked_fill(~deep, 0.0))
+        scores.sub_(depth * deep)
         return over_sums(torch.nn.functional.softplus(scores, threshold=STRAIGHT))
 
     def _lengths(self, q: Tensor, pattern: Pattern) -> Tensor:

@@ -20,6 +20,7 @@ class StableMax(AttentionUnit):
 
     s grows like z instead of exp(z), so nothing overflows and no key is ever rounded away: a score
     of -1e4 still has the weight of 1e-4 of a score of zero. Attention is flatter than softmax's.
+    Scores below -8e28 (float32), which only a bias makes, count as that.
 
     Notes
     -----
@@ -32,6 +33,7 @@ class StableMax(AttentionUnit):
     def reference_weights(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> Tensor:
         """Return s(z) / sum s(z) over visible keys: (batch, heads, n, m)."""
         scores = plain_scores(q, k, pattern, scale)
+        scores = scores.clamp(min=_lowest(scores))
         grown = torch.where(scores >= 0, scores + 1, 1 / (1 - scores.clamp(max=0)))
         return over_sums(hidden(grown, pattern))
 
@@ -42,8 +44,17 @@ class StableMax(AttentionUnit):
 
         def weigh(q: Tensor, k: Tensor, pattern: Pattern) -> Tensor:
             scores = seen_scores(q, k, pattern, scale)
+            biased = not pattern.adds_nothing
+            if biased:
+                scores = scores.clamp(min=_lowest(scores))
             above = torch.relu(scores)
             # The last term is one above zero, so both sides have one formula and one slope.
-            return over_sums(above + ((above - scores) + 1).reciprocal())
+            grown = above + ((above - scores) + 1).reciprocal()
+            return over_sums(hidden(grown, pattern) if biased else grown)
 
         return in_row_blocks(weigh, q, k, v, pattern, dropout)
+
+
+def _lowest(scores: Tensor) -> float:
+    """Return a score whose weight has a reciprocal that a gradient can still be multiplied by."""
+    return -(torch.finfo(scores.dtype).max ** 0.75)

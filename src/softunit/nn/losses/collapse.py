@@ -39,8 +39,9 @@ def collapse_margin(dtype: torch.dtype) -> float:
     InputError
         If it is no dtype, or not floating.
     """
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise InputError(f"`dtype` must be a floating dtype, as torch.float32; got {dtype!r}.")
+    given: object = dtype
+    if not isinstance(given, torch.dtype) or not given.is_floating_point:
+        raise InputError(f"`dtype` must be a floating dtype, as torch.float32; got {given!r}.")
     return math.log(2 / torch.finfo(dtype).eps)
 
 

@@ -21,7 +21,7 @@ def check_axis(name: str, axis: Any, shape: tuple[int, ...]) -> int:
     """Return an axis of the shape as an int; a single number has one, as for torch's softmax."""
     if not isinstance(axis, numbers.Integral) or isinstance(axis, bool):
         raise InputError(f"`{name}` must be an integer, the number of an axis; got {axis!r}.")
-    rank = max(1, len(shape))
-    if not -rank <= axis < rank:
-        raise InputError(f"`{name}` {axis} is no axis of scores with shape {tuple(shape)}.")
-    return int(axis)
+    place, rank = int(axis), max(1, len(shape))
+    if not -rank <= place < rank:
+        raise InputError(f"`{name}` {place} is no axis of scores with shape {tuple(shape)}.")
+    return place
