@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -14,11 +15,14 @@ from softunit.bench.attention import (
     Plan,
     Row,
     as_text,
+    bar_of,
     check_device,
     draw_costs,
     draw_losses,
     faults,
+    met,
     parts_of,
+    pictures,
     record,
     resumed,
     run_rows,
@@ -26,6 +30,7 @@ from softunit.bench.attention import (
     worker,
 )
 from softunit.errors import InputError
+from softunit.nn import workbench
 
 TINY = Plan(("softmax",), ("torch-plain",), lengths=(32, 64), heads=1, width=8, steps=2)
 ECHO = "import sys; sys.stdin.readline(); "
@@ -68,7 +73,8 @@ def test_units_that_refuse_to_be_causal_bring_softmax_along():
     parts = parts_of(Plan(("softmax", "soft", "kernelized+rpe"), ("torch-sdpa",)))
     assert "hidden" in parts["softmax"]
     assert "hidden" in parts["soft"]
-    assert parts["kernelized+rpe"] == parts["torch-sdpa"] == ("memory", "times", "measures")
+    assert parts["torch-sdpa"] == ("memory", "times", "measures")
+    assert parts["kernelized+rpe"] == (*parts["torch-sdpa"], "text", "recall")
     assert "hidden" not in parts_of(Plan(("softmax", "sigmoid"), ()))["softmax"]
     assert parts_of(Plan(("softmax",), (), steps=0))["softmax"] == parts["torch-sdpa"]
 
@@ -117,6 +123,30 @@ def test_a_refusal_is_a_finding(monkeypatch):
     assert [event["found"]["refused"][:15] for event in said] == ["The unit 'soft'"] * 2
 
 
+def test_a_unit_with_a_bias_is_measured_with_it_by_fft_and_says_why_it_is_not_trained(monkeypatch):
+    seen = []
+
+    def errors(unit, shape, *, seed, bias):
+        if bias is not None:
+            seen.append((unit.direct, bias.values.shape[-1] - 2 * shape.n))
+        return real(unit, shape, seed=seed, bias=bias)
+
+    real = workbench.errors
+    monkeypatch.setattr(workbench, "errors", errors)
+    said = []
+    order = {"plan": TINY.to_dict(), "kind": "unit", "name": "kernelized+rpe"}
+    worker.serve(order | {"parts": ["measures", "text", "recall"]}, said.append)
+    assert seen == [(0, -1)]
+    kept, text, recall = (event["found"] for event in said)
+    assert kept["error"]["gradient_double"] < 1e-10
+    plain = []
+    worker.serve(order | {"name": "kernelized", "parts": ["measures"]}, plain.append)
+    assert kept["rows"]["entropy"] != plain[0]["found"]["rows"]["entropy"]
+    assert kept["lipschitz"] != plain[0]["found"]["lipschitz"]
+    assert text == recall
+    assert "kernelized is trained without one" in text["skipped"]
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -140,9 +170,39 @@ def test_slopes_are_those_of_the_lengths_that_count():
     assert (found.least, found.most) == (2048, 16384)
     short = slope_of(points(2.0, 64, 128, 256), "both")
     assert short is not None
-    assert (short.power, short.least, short.most) == (pytest.approx(2.0), 128, 256)
-    assert slope_of(points(2.0, 64), "both") is None
-    assert slope_of([{"n": 64, "both": None}, *points(1.0, 128)], "both") is None
+    assert (short.power, short.least, short.most) == (pytest.approx(2.0), 64, 256)
+    assert slope_of(points(2.0, 64, 128), "both") is None
+    assert slope_of([{"n": 64, "both": None}, *points(1.0, 128, 256)], "both") is None
+
+
+def test_a_slope_is_never_one_of_two_ways_of_going():
+    both = [*points(3.0, 128, 256, 512), *points(1.0, 1024, 2048)]
+    assert slope_of(both, "both", 512) is None
+    after = slope_of([*both, *points(1.0, 4096)], "both", 512)
+    assert after is not None
+    assert (after.power, after.least) == (pytest.approx(1.0), 1024)
+
+
+@pytest.mark.parametrize(
+    ("linear", "switch", "power", "least", "bar", "kept"),
+    [
+        (True, 0, 1.14, 2048, 1.15, True),
+        (True, 0, 1.16, 2048, 1.15, False),
+        (True, 512, 1.24, 2048, 1.25, True),
+        (True, 0, 1.0, 1024, 1.15, None),
+        (False, 0, 2.0, 2048, None, None),
+    ],
+)
+def test_linear_units_have_a_bar_for_their_slope(linear, switch, power, least, bar, kept):
+    grown = points(power, least, 2 * least, 4 * least)
+    if least < 2048:
+        grown = grown[:3]
+    row = Row("unit", "a", {"times": {"linear": linear, "switch": switch, "points": grown}})
+    assert bar_of(row) == bar
+    assert met(row) is kept
+    told = record(TINY, {}, [row])["rows"][0]["slopes"]["seconds"]
+    assert (told["bar"], told["met"]) == (bar, kept)
+    assert met(Row("peer", "a", row.parts)) is None
 
 
 def test_errors_above_the_bars_are_faults():
@@ -156,12 +216,14 @@ def test_errors_above_the_bars_are_faults():
 
 def test_a_record_tells_the_worst_slope_of_linear_units():
     rows = [
-        Row("unit", "a", {"times": {"linear": True, "points": points(1.1, 2048, 4096)}}),
-        Row("unit", "b", {"times": {"linear": True, "points": points(1.3, 2048, 4096)}}),
-        Row("unit", "c", {"times": {"linear": False, "points": points(2.0, 2048, 4096)}}),
+        Row("unit", "a", {"times": {"linear": True, "points": points(1.1, 2048, 4096, 8192)}}),
+        Row("unit", "b", {"times": {"linear": True, "points": points(1.3, 2048, 4096, 8192)}}),
+        Row("unit", "c", {"times": {"linear": False, "points": points(2.0, 2048, 4096, 8192)}}),
     ]
     told = record(TINY, {"cores": 2}, rows)
-    assert told["value"] == pytest.approx(1.3)
+    assert told["largest_linear_slope"] == pytest.approx(1.3)
+    for key in ("value", "gradient_norm", "gap_bound", "n_iter"):
+        assert told[key] is None
     assert told["converged"] is True
     assert told["rows"][2]["slopes"]["seconds"]["power"] == pytest.approx(2.0)
 
@@ -190,3 +252,12 @@ def test_pictures_have_a_line_for_each_and_are_the_same_twice():
         assert "softmax" in text
         assert "sigmoid" in text
         assert "torch-plain" not in text
+    assert ">128<" in as_text(draw_costs, rows, "times")
+
+
+def test_names_at_the_ends_of_lines_do_not_touch():
+    placed = pictures._spread([0.0, 0.01, 0.02, 0.5, 0.9, 0.9])
+    gaps = [b - a for a, b in itertools.pairwise(placed)]
+    assert min(gaps) == pytest.approx(pictures.APART)
+    assert placed[1] == pytest.approx(0.01)
+    assert placed[3] == 0.5

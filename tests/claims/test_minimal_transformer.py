@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from softunit.claims.base import Effort
-from softunit.claims.minimal_transformer import CLAIM, digits
+from softunit.claims.minimal_transformer import CLAIM, EPOCHS, digits
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs PyTorch: pip install 'softunit[nn]'"
@@ -48,6 +48,7 @@ def test_it_holds_with_models_that_do():
     assert failing(evidence) == []
     assert len(evidence.findings) == 3
     assert len(evidence.picture.series) == 4
+    assert len(evidence.picture.series[0].x) == EPOCHS, "a small share takes seeds, not epochs"
     assert "symmetric W 97.5 percent with 8,000 parameters" in evidence.notes[0]
 
 

@@ -62,8 +62,21 @@ def test_what_does_not_meet_its_bar_is_found(monkeypatch, which, given, words):
     assert words in what
 
 
-def test_a_short_run_measures_and_comes_out_false():
+def test_a_small_share_trains_until_losses_can_be_zero(monkeypatch):
+    left, seen = iter(as_seen().values()), []
+
+    def train(setting, *rest):
+        seen.append(setting.steps)
+        return next(left)
+
+    monkeypatch.setattr(grokking, "train", train)
+    claim.CLAIM.measure(Effort(share=0.01))
+    assert seen == [claim.LEAST_STEPS] * 3
+
+
+def test_a_short_run_measures_and_comes_out_false(monkeypatch):
     ticks = []
+    monkeypatch.setattr(claim, "LEAST_STEPS", 6)
     evidence = claim.CLAIM.measure(Effort(share=0.0005, tick=ticks.append))
     assert any("exactly zero" in what for what in failing(evidence))
     assert evidence.findings[-1].holds, "the projection is right from the first step on"

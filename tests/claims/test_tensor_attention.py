@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from softunit.claims.base import Effort
 from softunit.claims import tensor_attention as claim
+from softunit.claims.base import Effort
 from softunit.claims.tensor_attention import CLAIM, _curves, _slope, _times
 
 pytestmark = pytest.mark.skipif(

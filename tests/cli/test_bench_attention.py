@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("torch", reason="units of attention are written for PyTorch")
 
-from softunit.bench.attention import PARTS
+from softunit.bench.attention import PARTS, Row
+from softunit.cli.bench_attention_words import told
 from softunit.nn.attention import UNITS
 from softunit.nn.workbench import PEERS
 from tests.cli.commands import figures, refused, run
@@ -18,10 +19,13 @@ ERROR = {"output": 1e-7, "gradient": 2e-7, "output_double": 1e-15, "gradient_dou
 ROWS = {"least_sum": 1.0, "most_sum": 1.0, "entropy": 0.9, "effective_keys": 150.0, "negative": 0.0}
 
 
+LENGTHS = (1024, 2048, 4096, 8192)
+
+
 def made_up(row, error=ERROR):
     """Fill a row as a worker does."""
-    grown = [{"n": n, "forward": n / 1e6, "both": n / 5e5} for n in (1024, 2048, 4096)]
-    held = [{"n": n, "forward": 1000 * n, "both": 2000 * n} for n in (1024, 2048, 4096)]
+    grown = [{"n": n, "forward": n / 1e6, "both": n / 5e5} for n in LENGTHS]
+    held = [{"n": n, "forward": 1000 * n, "both": 2000 * n} for n in LENGTHS]
     big = {"n": 2048, "numbers": 5000, "scores": 10000, "power": 1.0, "operation": "mm"}
     loss = {"causal": True, "losses": [3.0, 2.5], "loss": 2.4, "accuracy": 0.3, "seconds": 1.0,
             "parameters": 1000, "stopped": ""}  # fmt: skip
@@ -78,7 +82,7 @@ def test_the_page_and_the_screen_show_every_figure(tmp_path):
                   "loss 2.400", "seeing both sides; the end", "What the papers say"):  # fmt: skip
         assert words in said
     text = page.read_text("utf-8")
-    for words in ("It &lt;b&gt;cannot", "1.00 from 2,048 to 4,096", "Hidden characters".lower(),
+    for words in ("It &lt;b&gt;cannot", "2,048 to 8,192; bar 1.15 met", "Hidden characters".lower(),
                   "2.0e-07", "torch-sdpa", "1.2 Softmax-free"):  # fmt: skip
         assert words in text
     assert text.count("data:image/svg+xml") == 4
@@ -112,9 +116,10 @@ def test_ctrl_c_keeps_what_was_measured_and_the_rest_is_resumed(tmp_path, monkey
     args = ["bench", "attention", "--units", "softmax,sigmoid", "--peers", "none"]
     args += ["--json", tmp_path / "a.json", "--report", tmp_path / "a.html"]
     monkeypatch.setattr("softunit.bench.attention.run_rows", interrupted)
-    run(*args, status=130)
+    broken = run(*args, status=130)
     found = json.loads((tmp_path / "a.json").read_text("utf-8"))
     assert found["complete"] is False
+    assert f"the same command with --resume --json {tmp_path / 'a.json'} goes on" in broken.stderr
     assert "Interrupted" in (tmp_path / "a.html").read_text("utf-8")
     monkeypatch.setattr("softunit.bench.attention.run_rows", rest)
     run(*args, "--resume")
@@ -140,6 +145,39 @@ def test_options_become_the_plan(args, expected, tmp_path):
     assert {key: plan[key] for key in expected} == expected
     assert set(UNITS) <= set(plan["units"])
     assert plan["peers"] == list(PEERS)
+
+
+@pytest.mark.usefixtures("measured")
+def test_pictures_are_written_as_files(tmp_path):
+    args = ["bench", "attention", "--units", "softmax", "--peers", "none"]
+    said = run(*args, "--pictures", tmp_path).stdout
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"attention-{part}.svg" for part in ("memory", "recall", "text", "times")]
+    assert "attention-times.svg" in said
+    assert "softmax" in (tmp_path / "attention-times.svg").read_text("utf-8")
+    assert "is no folder" in refused(*args, "--pictures", tmp_path / "none")
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_narrow_terminal_gets_tables_side_under_side(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    said = run("bench", "attention", "--peers", "none").stdout
+    table = said[said.index("All units and peers") :].splitlines()
+    assert sum(line.startswith("softplus_reweighted ") for line in table) >= 2
+    assert max(map(len, table[: table.index("")])) <= 60
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_unit_without_columns_of_its_own_is_told_below_the_table(tmp_path):
+    page = tmp_path / "a.html"
+    args = ["--units", "softmax", "--lengths", 16384, "--peers", "none", "--report", page]
+    run("bench", "attention", *args)
+    assert "softmax: 8.19 ms at n = 4,096, 16.4 ms at n = 8,192." in page.read_text("utf-8")
+
+
+def test_one_reason_for_several_parts_is_said_once():
+    row = Row("unit", "a", {"text": {"skipped": "why"}, "recall": {"skipped": "why"}})
+    assert told(row) == [("Text, Recall", "not trained: why")]
 
 
 def test_list_names_everything():

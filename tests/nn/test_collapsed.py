@@ -184,3 +184,55 @@ def test_bad_settings_and_inputs_are_refused(rng):
         layer(x[..., :5])
     with pytest.raises(InputError, match=r"`key_padding_mask` must be bool.*\(2, 6\)"):
         layer(x, key_padding_mask=torch.zeros(2, 6, dtype=torch.bool))
+
+
+def test_settings_and_tensors_of_other_kinds_are_refused(rng):
+    for settings, said in (
+        ({"dim": 12.0}, "`dim` must be an integer of at least 1; got 12.0"),
+        ({"rank": 2.5, "query_key": "symmetric"}, "`rank` must be an integer .*; got 2.5"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\); got 1.0"),
+        ({"scale": 0.0}, "`scale` must be a finite number above 0; got 0.0"),
+        ({"dtype": torch.int64}, "`dtype` must be a floating torch.dtype"),
+    ):
+        with pytest.raises(InputError, match=said):
+            CollapsedAttention(**{"dim": 12} | settings)
+    layer, x = made(), tokens(rng)
+    for given, said in (
+        (x.float(), r"`x` must be of torch.float64.*got torch.float32"),
+        (x.long(), r"`x` must be of torch.float64.*got torch.int64"),
+        (x.tolist(), "`x` must be a torch tensor; got list"),
+    ):
+        with pytest.raises(InputError, match=said):
+            layer(given)
+    padding = torch.zeros(2, 7, dtype=torch.bool)
+    with pytest.raises(InputError, match=r"`mask` must be of dtype bool.*float32"):
+        layer(x, mask=torch.ones(7, 7), key_padding_mask=padding)
+    with pytest.raises(InputError, match=r"`mask` of shape \(5, 7\) does not broadcast"):
+        layer(x, mask=torch.ones(5, 7) > 0, key_padding_mask=padding)
+    with pytest.raises(InputError, match="`key_padding_mask` must be a torch tensor; got ndarray"):
+        layer(x, key_padding_mask=padding.numpy())
+    weight = torch.zeros(6, 6)
+    for query, key, said in (
+        (torch.nn.Linear(6, 6), weight, "`query` must be a torch tensor: give the `weight`"),
+        (weight, weight.numpy(), "`key` must be a torch tensor; got ndarray"),
+        (weight, weight.double(), r"`key` must have the dtype and device of `query`.*float64"),
+        (weight.long(), weight.long(), r"`query.dtype` must be a floating.*int64"),
+    ):
+        with pytest.raises(InputError, match=said):
+            CollapsedAttention.from_projections(query, key)
+
+
+def test_weights_are_dropped_in_training_only(rng):
+    layer, x = made(dropout=0.5), tokens(rng)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(3)
+        assert not torch.equal(layer(x), layer(x))
+    layer.eval()
+    torch.testing.assert_close(layer(x), by_hand(layer, x))
+
+
+def test_autocast(rng):
+    layer, x = made("collapsed", "omitted").float(), tokens(rng).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(x)
+    torch.testing.assert_close(found.float(), layer(x), rtol=0.05, atol=0.05)

@@ -159,6 +159,18 @@ SETTINGS = {
     "no heads": ({"dim": 10, "heads": 0}, r"`heads` must be an integer of at least 1; got 0"),
     "no width": ({"dim": 0, "heads": 2}, r"`dim` must be an integer of at least 1; got 0"),
     "dropout": ({"dim": 4, "heads": 2, "dropout": 1.0}, r"`dropout` must be in \[0, 1\); got 1.0"),
+    "dim in words": ({"dim": "32", "heads": 4}, r"`dim` must be an integer .*; got '32'"),
+    "half a head": ({"dim": 32, "heads": 4.0}, r"`heads` must be an integer .*; got 4.0"),
+    "both names": (
+        {"dim": 4, "heads": 2, "embed_dim": 4},
+        r"`dim` and `embed_dim`.* give one.* got 4 and 4",
+    ),
+    "no name": ({"dim": 4}, r"`heads` and `num_heads`.* give one of them; got None and None"),
+    "kdim": ({"dim": 4, "heads": 2, "kdim": -3}, r"`kdim` must be an integer of .*; got -3"),
+    "vdim": ({"dim": 4, "heads": 2, "vdim": 0}, r"`vdim` must be an integer of .*; got 0"),
+    "dtype": ({"dim": 4, "heads": 2, "dtype": torch.int64}, r"`dtype` must be a floating.*int64"),
+    "words": ({"dim": 4, "heads": 2, "dtype": "float32"}, r"`dtype` must be a.*got 'float32'"),
+    "switch": ({"dim": 4, "heads": 2, "batch_first": "yes"}, r"`batch_first` must be True or Fa"),
     "below": ({"dim": 4, "heads": 2, "dropout": -0.1}, r"`dropout` must be in \[0, 1\); got -0.1"),
     "unit": ({"dim": 4, "heads": 2, "unit": "hardmax"}, r"`unit` must be one of .*; got 'hardmax'"),
 }
@@ -189,6 +201,14 @@ CALLS = {
     "width of values": ((X, Z, Z[..., :5]), {}, r"`value` must have width 12.* got 5"),
     "batch": ((X, Z[:1], Z[:1]), {}, r"must have one batch; got 2, 1 and 1: see `batch_first`"),
     "tokens": ((X, Z, X), {}, r"`key` and `value` must have as many tokens; got 8 and 6"),
+    "dtype": ((X.float(), Z, Z), {}, r"`query` must be of torch.float64.*got torch.float32"),
+    "integers": ((X.long(), Z, Z), {}, r"`query` must be of torch.float64.*got torch.int64"),
+    "mixed": ((X, Z, Z.half()), {}, r"`value` must be of torch.float64.*got torch.float16"),
+    "device": ((X.to("meta"), Z, Z), {}, r"`query` is on meta, but the parameters .* on cpu"),
+    "padding elsewhere": (
+        (X, Z, Z), {"key_padding_mask": (ones(2, M) > 0).to("meta")},
+        r"`key_padding_mask` is on meta, but the queries are on cpu",
+    ),
     "padding of one axis": (
         (X, Z, Z), {"key_padding_mask": ones(M) > 0},
         r"`key_padding_mask` must have shape \(2, 8\); got \(8,\)",
@@ -249,3 +269,54 @@ def test_parameters_may_be_made_again():
     module = module_of()
     module._reset_parameters()
     assert module.in_proj_weight.abs().max() > 0
+
+
+def test_it_is_built_as_pytorch_builds_it():
+    for theirs in (nn.MultiheadAttention, MultiheadAttention):
+        made = (
+            theirs(32, 4, 0.1, False, True, True, 5, 7, True),
+            theirs(
+                embed_dim=32, num_heads=4, dropout=0.1, bias=False, add_bias_kv=True,
+                add_zero_attn=True, kdim=5, vdim=7, batch_first=True,
+            ),
+        )  # fmt: skip
+        for module in made:
+            assert (module.embed_dim, module.num_heads, module.dropout) == (32, 4, 0.1)
+            assert (module.kdim, module.vdim, module.batch_first) == (5, 7, True)
+            assert module.in_proj_bias is None
+            assert module.bias_k is not None
+            assert module.add_zero_attn
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"scale": -1}, "`scale` must be a finite number above 0; got -1"),
+        ({"scale": "a"}, "`scale` must be a finite number above 0; got 'a'"),
+        ({"causal": "x"}, "`causal` must be True, False, 'top-left'.*got 'x'"),
+        ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\); got 1.0"),
+    ],
+    ids=str,
+)
+def test_a_bare_module_checks_its_settings(settings, said):
+    with pytest.raises(InputError, match=said):
+        Attention(**settings)
+
+
+def test_shapes_without_values():
+    module = MultiheadAttention(DIM, HEADS, batch_first=True, device="meta")
+    x = torch.empty(2, N, DIM, device="meta")
+    padding = torch.empty(2, N, device="meta")
+    out, found = module(x, x, x, key_padding_mask=padding)
+    assert out.shape == (2, N, DIM)
+    assert found.shape == (2, N, N)
+
+
+def test_inputs_wider_than_autocast(rng):
+    module = module_of(dtype=torch.float32)
+    x = normal(rng, 2, N, DIM, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = module(x, x.bfloat16(), x)[0]
+        with pytest.raises(InputError, match=r"`query` must be of torch.float32"):
+            module(x.double(), x, x)
+    torch.testing.assert_close(found.float(), module(x, x, x)[0], rtol=0.05, atol=0.05)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from softunit.errors import InputError
-from softunit.nn.attention import NaLaFormer, attend, step, weights
+from softunit.nn.attention import NaLaFormer, attend, reference, step, weights
 from softunit.nn.attention._norms import directions
 from softunit.nn.attention.nalaformer import key_features, query_features, turned
 
@@ -150,3 +150,14 @@ def test_only_plain_rows_sum_to_one():
 def test_a_power_that_is_none_is_refused(power):
     with pytest.raises(InputError, match="`power` must be a finite number above 0; got"):
         NaLaFormer(power=power)
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_query_that_is_no_number_gives_none(rng, rotary, causal):
+    q, k, v = (draw(rng, 1, 1, 5, 4) for _ in range(3))
+    q[0, 0, 2, 1] = math.nan
+    for how in (attend, reference):
+        out = how(q, k, v, unit=NaLaFormer(rotary=rotary), causal=causal)
+        assert bool(out[0, 0, 2].isnan().all())
+        assert bool(out[0, 0, [0, 1, 3, 4]].isfinite().all())

@@ -11,10 +11,12 @@ import torch
 
 from softunit.errors import InputError
 from softunit.nn.attention import (
+    MultiheadAttention,
     PolynomialTensor,
     RelativeBias,
     TensorAttention,
     attend,
+    reference,
     step,
     weights,
 )
@@ -156,7 +158,8 @@ def test_entries_beyond_the_bound_are_refused_with_the_cost_of_the_exact_form(rn
     tensors[2][1, 0, 7, 3] = -1.5
     with pytest.raises(
         InputError,
-        match=r"bound = 1; the second of k has -1\.5 at \(1, 0, 7, 3\).* n m\^2 = 500 scores",
+        match=r"bound = 1; the second of k has -1\.5 at \(1, 0, 7, 3\).* inside a module, give it"
+        r" unit=PolynomialTensor\(bound=\.\.\.\).*`error\(4\)`.* n m\^2 = 500 scores",
     ):
         call(attend, tensors, unit=UNIT)
     assert bool(compiled(unit=UNIT)(*tensors).isnan().all()), "a compiled graph says it with nan"
@@ -227,3 +230,27 @@ def test_the_count_of_monomials():
         words = np.array(list(itertools.product(range(degree + 1), repeat=d)))
         assert count_monomials(d, degree) == int((words.sum(1) <= degree).sum())
     assert TensorAttention().default_scale(4) == PolynomialTensor().default_scale(4) == 0.25
+
+
+def test_a_masked_key_however_large_moves_nothing(rng):
+    tensors = pairs(rng, 5, 6, 4)
+    mask = torch.arange(6).view(1, 1, 1, 6) < 5
+    plain = call(attend, tensors, unit=UNIT, mask=mask)
+    tensors[1][..., 5, :], tensors[2][..., 5, :] = 1e300, -1e300
+    for how in (attend, reference):
+        torch.testing.assert_close(call(how, tensors, unit=UNIT, mask=mask), plain)
+
+
+def test_a_module_takes_a_unit_with_a_larger_bound(rng):
+    plain = MultiheadAttention(8, 2, unit=UNIT, batch_first=True)
+    large = torch.full((1, 5, 8), 100.0)
+    with pytest.raises(InputError, match="where they are made inside a module"):
+        plain(large, large, large)
+    module = MultiheadAttention(8, 2, unit=PolynomialTensor(bound=20.0), batch_first=True)
+    x = torch.tensor(rng.standard_normal((2, 5, 8)), dtype=torch.float32)
+    assert bool(module(x, x, x, need_weights=False)[0].isfinite().all())
+
+
+def test_shapes_alone_can_be_asked_for():
+    q = torch.empty(1, 2, 6, 4, device="meta")
+    assert attend(q, q, q, unit="tensor_polynomial").shape == q.shape

@@ -121,3 +121,8 @@ def test_bad_settings_are_refused(rng):
         attend(q, k, v, unit=Quasiseparable(torch.tensor([-torch.inf])))
     with pytest.raises(InputError, match=r"needs as many queries as keys.*8 queries and 5 keys"):
         attend(q, k[:, :, :5], v[:, :, :5], unit="quasiseparable")
+
+
+def test_shapes_alone_can_be_asked_for():
+    q = torch.empty(1, 2, 6, 4, device="meta")
+    assert attend(q, q, q, unit="quasiseparable").shape == q.shape

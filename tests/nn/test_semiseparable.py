@@ -192,7 +192,7 @@ def test_dtypes_are_checked(rng):
         semiseparable(c, b, a, x[:, :2])
     with pytest.raises(InputError, match=r"c and b must be .*got \(\)"):
         semiseparable(c[0, 0, 0, 0], b, a, x)
-    with pytest.raises(InputError, match="`chunk` must be an integer of at least 2; got 2.5"):
+    with pytest.raises(InputError, match=r"`chunk` must be an integer of at least 2; got 2\.5"):
         semiseparable(c, b, a, x, chunk=2.5)
     with pytest.raises(InputError, match=r"at most zero.*clamp it after each step"):
         semiseparable_matrix(c, b, torch.full_like(a, 0.5))

@@ -196,7 +196,34 @@ def test_a_relative_bias_changes_the_values():
         unit_contender(name).mix(SMALL)(inputs.q, inputs.k, inputs.v)
         for name in ("softmax", "softmax+rpe")
     )
-    assert float((plain - biased).abs().max()) > 1e-4
+    assert float((plain - biased).detach().abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["kernelized+rpe", "softmax+rpe"])
+def test_a_relative_bias_is_in_what_is_measured(name):
+    contender = unit_contender(name)
+    unit, bias = contender.at_length, contender.bias(SMALL)
+    assert getattr(unit, "direct", 0) == 0
+    found = errors(unit, SMALL, bias=bias)
+    assert max(found.output, found.gradient) < 1e-5
+    assert max(found.output_double, found.gradient_double) < 1e-10
+    assert rows_of(unit, SMALL, bias=bias) != rows_of(unit, SMALL)
+    small = Shape(8, heads=1, width=4)
+    one, two = (
+        lipschitz(unit, small, points=1, iterations=5, bias=given)
+        for given in (contender.bias(small), None)
+    )
+    assert one != two
+
+
+def test_lengths_up_to_a_switch_are_told_apart():
+    assert [unit_contender(name).switch for name in ("kernelized+rpe", "kernelized")] == [512, 0]
+    steep = [{"n": 256, "both": 0.001}, {"n": 512, "both": 0.01}, {"n": 1024, "both": 1.0}]
+    contender = unit_contender("kernelized+rpe")
+    assert ladders._alike(steep, 2048, contender) == steep[2:]
+    assert ladders._alike(steep[:1], 512, contender) == steep[:1]
+    large = ladders._largest(contender, Shape(heads=1, width=8), 1024, 0)
+    assert (large["n"], large["power"]) == (1024, None)
 
 
 def test_times_end_where_the_budget_ends(monkeypatch):
@@ -242,6 +269,7 @@ def test_memory_is_measured_and_ends_at_its_limit():
     assert [point["n"] for point in found["points"]] == [64, 128]
     assert found["largest"]["power"] == pytest.approx(2.0, abs=0.1)
     assert found["largest"]["numbers"] >= found["largest"]["scores"]
+    assert found["largest"]["n"] == 128
     linear = workbench.memory(unit_contender("nalaformer"), SMALL, (64,), Limits(100.0), ignore)
     assert linear["largest"]["power"] < 1.2
     grown = [{"n": 100, "both": 1e6}, {"n": 200, "both": 4e6}]

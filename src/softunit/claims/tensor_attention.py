@@ -86,7 +86,7 @@ def _times(effort: Effort) -> dict[str, tuple[tuple[int, ...], list[float]]]:
     """Return lengths and seconds of either form."""
     from softunit.nn.studies import tensor
 
-    found = {}
+    found: dict[str, tuple[tuple[int, ...], list[float]]] = {}
     for name, lengths in (("tensor_polynomial", LENGTHS), ("tensor", EXACT_LENGTHS)):
         effort.tick(f"time of {name!r}, {lengths[0]} to {lengths[-1]} tokens")
         seconds = tensor.times(lengths, name, D, ROUNDS, effort.rng(_TIMES, lengths[0]))

@@ -13,6 +13,7 @@ import typer
 from softunit.cli import options
 from softunit.cli.bench_attention_screen import (
     AttentionLine,
+    say_how_to_go_on,
     show_names,
     show_row,
     show_table,
@@ -64,13 +65,18 @@ Budget = Annotated[
         help="A unit ends at the length where one run would take longer. (default: 10)",
     ),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="Lengths to 2048 and few steps.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Lengths to 2048, 20 steps, 0.5 s a run: minutes.")
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all random numbers.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Keep what the --json FILE of a broken run holds.")
 ]
 Page = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="Write the HTML page here.")
+]
+Pictures = Annotated[
+    Path | None, typer.Option("--pictures", metavar="DIR", help="Write the pictures here, as SVG.")
 ]
 ListAll = Annotated[bool, typer.Option("--list", help="Print units and peers, and exit.")]
 
@@ -95,6 +101,7 @@ def bench_attention(
     resume: Resume = False,
     json: options.JsonFile = None,
     report: Page = None,
+    pictures: Pictures = None,
     list_all: ListAll = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -103,7 +110,7 @@ def bench_attention(
     Time and peak memory against length, error to the plain definition, row sums, entropy, a
     Lipschitz estimate, and two small trainings, each unit in a process of its own. Exit status: 0,
     3 if a unit misses its definition by more than 1e-5 (float32) or 1e-10 (float64) or something
-    fails, 2 bad input.
+    fails, 2 bad input. Times depend on what else the machine does meanwhile.
     """
     check_torch()
     from softunit.bench.attention import Plan, check_device, faults
@@ -128,11 +135,13 @@ def bench_attention(
     )
     check_device(plan)
     check_outputs({"--json": json, "--report": report}, {})
-    check_installed({"--report": report})
+    _check_pictures(pictures)
+    check_installed({"--report": report or pictures})
     rows = _rows(plan, json, resume)
     _run(plan, rows, _Kept(plan, json, report), screen)
     show_table(plan, rows, screen)
-    screen.files("Files", [("Figures", json), ("Page", report)])
+    drawn = _draw(pictures, rows)
+    screen.files("Files", [("Figures", json), ("Page", report), *(("Picture", p) for p in drawn)])
     found = faults(rows)
     for sentence in found:
         screen.say(sentence, style="bold yellow")
@@ -144,6 +153,19 @@ def bench_attention(
 def check_torch() -> None:
     """Raise `MissingExtraError`, with the line that installs it, if PyTorch is not there."""
     import softunit.nn  # noqa: F401
+
+
+def _check_pictures(folder: Path | None) -> None:
+    if folder is not None and not folder.is_dir():
+        raise FileError(f"--pictures {folder} is no folder: make it first, or give another.")
+
+
+def _draw(folder: Path | None, rows: Sequence[Row]) -> list[Path]:
+    if folder is None:
+        return []
+    from softunit.cli.bench_attention_page import write_pictures
+
+    return write_pictures(folder, rows)
 
 
 def _split(names: Sequence[str] | None) -> list[str]:
@@ -271,6 +293,10 @@ def _run(plan: Plan, rows: list[Row], kept: _Kept, screen: Screen) -> None:
             show_row(row, screen)
             kept.write(rows, complete=False, last=False)
         complete = True
+    except KeyboardInterrupt:
+        line.pause()
+        say_how_to_go_on(kept.json)
+        raise
     finally:
         line.pause()
         kept.write(rows, complete=complete)

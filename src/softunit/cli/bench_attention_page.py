@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from softunit._files import replace_file
-from softunit.bench.attention import Plan, Row, as_text, draw_costs, draw_losses, slope_of
+from softunit.bench.attention import Plan, Row, as_text, draw_costs, draw_losses
 from softunit.cli.bench_attention_words import (
-    array,
-    asked,
     duration,
-    growth,
-    outcome,
+    power,
+    reason,
     size,
+    span,
     sums,
-    told,
 )
 from softunit.nn.workbench import PAPERS, PEERS
 from softunit.report.html import page_environment
@@ -79,12 +77,10 @@ def render_page(record: Mapping[str, Any], rows: Sequence[Row]) -> str:
             duration=duration,
             size=size,
             sums=sums,
-            array=array,
-            growth=growth,
-            asked=asked,
-            outcome=outcome,
-            told=told,
-            slope_of=slope_of,
+            power=power,
+            span=span,
+            reason=reason,
+            beyond=_beyond,
         )
     )
 
@@ -95,17 +91,53 @@ def _at(row: Row, part: str, n: int) -> Mapping[str, Any] | None:
     return next((point for point in points if point["n"] == n), None)
 
 
+def _beyond(row: Row, part: str, plan: Plan) -> list[Mapping[str, Any]]:
+    """Return the two largest lengths of a row none of whose lengths has a column of its own."""
+    points = list(row.parts.get(part, {}).get("points", ()))
+    if any(point["n"] in plan.lengths for point in points):
+        return []
+    return [point for point in points if point.get("both") is not None][-2:]
+
+
+def write_pictures(folder: Path, rows: Sequence[Row]) -> list[Path]:
+    """Write the pictures of a run as attention-times.svg and so on, and return their paths.
+
+    Parameters
+    ----------
+    folder : Path
+        Which is there.
+    rows : sequence of Row
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    written = []
+    for part, text in _drawn(rows).items():
+        path = folder / f"attention-{part}.svg"
+        with replace_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+        written.append(path)
+    return written
+
+
 def _pictures(rows: Sequence[Row]) -> dict[str, str]:
     """Return the pictures as addresses that hold them."""
+    return {
+        part: "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode("ascii")
+        for part, text in _drawn(rows).items()
+    }
+
+
+def _drawn(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the pictures as SVG, of those parts that were measured."""
     found = {}
     for part, draw in (
         ("times", draw_costs), ("memory", draw_costs), ("text", draw_losses),
         ("hidden", draw_losses), ("recall", draw_losses),
     ):  # fmt: skip
-        if any(
-            row.parts.get(part, {}).get("points" if draw is draw_costs else "losses")
-            for row in rows
-        ):
-            text = as_text(draw, rows, part).encode()
-            found[part] = "data:image/svg+xml;base64," + base64.b64encode(text).decode("ascii")
+        key = "points" if draw is draw_costs else "losses"
+        if any(row.parts.get(part, {}).get(key) for row in rows):
+            found[part] = as_text(draw, rows, part)
     return found

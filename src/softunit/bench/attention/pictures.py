@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from softunit.bench.attention.runs import Row
 from softunit.bench.pictures import house_figure
@@ -15,8 +15,12 @@ COLOURS = (
     "#5b8c00", "#4253c4", "#a61e4d", "#0b7285",
 )  # fmt: skip
 DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*")
 
-SIZE = (9.0, 4.6)
+SIZE = (9.0, 5.2)
+APART = 0.048
+"""Least distance of two names at the right, as a share of the height."""
+
 WINDOW = 10
 """Steps of which the mean is drawn: a single batch says little."""
 
@@ -31,6 +35,13 @@ _TASKS = {
 }
 
 
+class _End(NamedTuple):
+    name: str
+    x: float
+    y: float
+    colour: str
+
+
 def draw_costs(path: Path | IO[str], rows: Sequence[Row], part: str) -> None:
     """Draw time or memory against length, a line for each unit and peer, on logarithmic axes.
 
@@ -42,7 +53,7 @@ def draw_costs(path: Path | IO[str], rows: Sequence[Row], part: str) -> None:
     """
     label, factor, title = _COSTS[part]
     with house_figure(path, SIZE) as figure:
-        axes = figure.subplots()
+        axes, ends, lengths = figure.subplots(), list[_End](), set[int]()
         for index, row in enumerate(rows):
             points = [
                 (point["n"], factor * point["both"])
@@ -50,15 +61,15 @@ def draw_costs(path: Path | IO[str], rows: Sequence[Row], part: str) -> None:
                 if point.get("both")
             ]
             if points:
-                axes.plot(
-                    *zip(*points, strict=True),
-                    marker="o",
-                    ms=3,
-                    label=row.name,
-                    **_line(row, index),
-                )
+                line = _line(row, index)
+                marker = MARKERS[index % len(MARKERS)]
+                axes.plot(*zip(*points, strict=True), marker=marker, ms=4, **line)
+                ends.append(_End(row.name, *points[-1], line["color"]))
+                lengths.update(n for n, _ in points)
         axes.set(xscale="log", yscale="log", xlabel="tokens n", ylabel=label, title=title)
-        _finish(axes)
+        axes.set_xticks(sorted(lengths), labels=[f"{n:,}" for n in sorted(lengths)])
+        axes.minorticks_off()
+        _finish(axes, ends)
 
 
 def draw_losses(path: Path | IO[str], rows: Sequence[Row], part: str) -> None:
@@ -71,15 +82,18 @@ def draw_losses(path: Path | IO[str], rows: Sequence[Row], part: str) -> None:
     part : {"text", "hidden", "recall"}
     """
     with house_figure(path, SIZE) as figure:
-        axes = figure.subplots()
+        axes, ends = figure.subplots(), list[_End]()
         for index, row in enumerate(rows):
             losses = row.parts.get(part, {}).get("losses") or []
             if losses:
                 means = _means(losses)
                 steps = range(len(losses) - len(means) + 1, len(losses) + 1)
-                axes.plot(steps, means, label=row.name, **_line(row, index))
+                line = _line(row, index)
+                marker, every = MARKERS[index % len(MARKERS)], max(1, len(means) // 8)
+                axes.plot(steps, means, marker=marker, ms=4, markevery=every, **line)
+                ends.append(_End(row.name, steps[-1], means[-1], line["color"]))
         axes.set(xlabel="step", ylabel="cross-entropy in nats", title=_TASKS[part])
-        _finish(axes)
+        _finish(axes, ends)
 
 
 def as_text(draw: Any, rows: Sequence[Row], part: str) -> str:
@@ -112,12 +126,46 @@ def _line(row: Row, index: int) -> dict[str, Any]:
         return {"color": "#1b1f24", "linewidth": 2.6, "zorder": 5}
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index // 3 % len(DASHES)],
+        "linestyle": DASHES[index % len(DASHES)],
         "linewidth": 1.5,
     }
 
 
-def _finish(axes: Any) -> None:
+def _finish(axes: Any, ends: Sequence[_End]) -> None:
+    """Write each name at the right, in the order of the lines' ends, and join the two."""
     axes.grid(visible=True)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.get_xlim(), axes.get_ylim()  # the limits are set when they are asked for
+    change = axes.transData + axes.transAxes.inverted()
+    placed = sorted((float(change.transform((end.x, end.y))[1]), end.name, end) for end in ends)
+    for place, (_, name, end) in zip(_spread([at for at, *_ in placed]), placed, strict=True):
+        axes.annotate(
+            name,
+            (end.x, end.y),
+            (1.04, place),
+            textcoords="axes fraction",
+            color=end.colour,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": end.colour, "lw": 0.6, "alpha": 0.5},
+        )
+
+
+def _spread(places: Sequence[float]) -> list[float]:
+    """Return growing places moved apart by `APART`, each as near to its own as its group lets it.
+
+    Parameters
+    ----------
+    places : sequence of float
+    """
+    groups: list[tuple[float, int]] = []  # mean and number of those that touch
+    for place in places:
+        middle, count = place, 1
+        while groups and middle - groups[-1][0] < APART * (count + groups[-1][1]) / 2:
+            other, more = groups.pop()
+            middle, count = (middle * count + other * more) / (count + more), count + more
+        groups.append((middle, count))
+    return [
+        middle + APART * (index - (count - 1) / 2)
+        for middle, count in groups
+        for index in range(count)
+    ]

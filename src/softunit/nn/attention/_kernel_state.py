@@ -26,7 +26,7 @@ class KernelState(NamedTuple):
     weights: Tensor
 
 
-def state_parts(start: str, state: KernelState, shape: tuple[int, ...]) -> Parts:
+def state_parts(start: str, state: object, shape: tuple[int, ...]) -> Parts:
     """Return the tensors of a state for `check_state`, with the shapes that they must have.
 
     Parameters
@@ -34,10 +34,12 @@ def state_parts(start: str, state: KernelState, shape: tuple[int, ...]) -> Parts
     start : str
         What stands before their names.
     state : KernelState
+        Anything else has no tensors to show.
     shape : tuple of int
         (batch, heads, r, e).
     """
-    return {start + "values": (state.values, shape), start + "weights": (state.weights, shape[:-1])}
+    shapes = {"values": shape, "weights": shape[:-1]}
+    return {start + name: (getattr(state, name, None), want) for name, want in shapes.items()}
 
 
 def kernel_step(

@@ -57,6 +57,23 @@ def check_tokens(x: object, dim: int, weight: Tensor) -> None:
         raise InputError(f"`x` must be (batch, n, dim) with dim = {dim}; got {tuple(x.shape)}.")
 
 
+def check_projections(query: object, key: object) -> None:
+    """Refuse what are not the weights of two projections, of one dtype and device."""
+    for name, given in (("query", query), ("key", key)):
+        if isinstance(given, torch.nn.Module):
+            raise InputError(f"`{name}` must be a torch tensor: give the `weight` of a layer.")
+        if not isinstance(given, Tensor):
+            raise InputError(f"`{name}` must be a torch tensor; got {type(given).__name__}.")
+        check_dtype(given.dtype, f"{name}.dtype")
+    assert isinstance(query, Tensor)
+    assert isinstance(key, Tensor)
+    if key.dtype != query.dtype or key.device != query.device:
+        raise InputError(
+            "`key` must have the dtype and device of `query`; got"
+            f" {key.dtype} on {key.device} and {query.dtype} on {query.device}."
+        )
+
+
 def check_padding(padding: object, x: Tensor) -> None:
     """Refuse padding that is not one bool for each token."""
     if padding is None:

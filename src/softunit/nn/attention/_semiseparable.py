@@ -61,7 +61,7 @@ def semiseparable(
     overflows.
     """
     check_map(c, b, log_decay, x, chunk)
-    return _run(c, b, log_decay, x, None, chunk)[0]
+    return _run(c, b, log_decay, x, None, int(chunk))[0]
 
 
 def semiseparable_step(
@@ -97,7 +97,7 @@ def semiseparable_step(
     check_map(c, b, log_decay, x, chunk)
     if state is not None:
         _check_state(state, b, log_decay, x)
-    y, after = _run(c, b, log_decay, x, state, chunk)
+    y, after = _run(c, b, log_decay, x, state, int(chunk))
     assert after is not None
     return y, after
 

@@ -17,8 +17,8 @@ from softunit.nn.attention._inputs import Causal, check_dropout, pattern_of
 from softunit.nn.attention._learned import HoldsUnit
 from softunit.nn.attention._module_inputs import (
     check_dtype,
-    check_like,
     check_padding,
+    check_projections,
     check_tokens,
     padded_both_ways,
 )
@@ -107,7 +107,7 @@ class CollapsedAttention(HoldsUnit):
                 f"The unit {self.unit.name!r} attends to pairs of keys, which one sequence does not"
                 " have: call `attend` with two sets of keys."
             )
-        self.dim, self.heads, self.rank = dim, heads, dim if rank is None else rank
+        self.dim, self.heads, self.rank = int(dim), int(heads), int(dim if rank is None else rank)
         self.query_key, self.value_output = query_key, value_output
         own = math.sqrt(heads / dim)
         self.scale = own if scale is None else check_number("scale", scale, above=0.0)
@@ -172,12 +172,7 @@ class CollapsedAttention(HoldsUnit):
         InputError
             If the projections are not both (dim, dim), of one floating dtype and device.
         """
-        for name, given in (("query", query), ("key", key)):
-            if isinstance(given, nn.Module):
-                raise InputError(f"`{name}` must be a torch tensor: give the `weight` of a layer.")
-        check_like("query", query, query)
-        check_dtype(query.dtype, "query.dtype")
-        check_like("key", key, query)
+        check_projections(query, key)
         if query.ndim != 2 or query.shape[0] != query.shape[1] or key.shape != query.shape:
             raise InputError(
                 "`query` and `key` must both be (dim, dim); got"

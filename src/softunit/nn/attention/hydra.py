@@ -126,8 +126,8 @@ class Hydra(nn.Module):
         _check_sizes(sizes, convolution, causal)
         check_count("chunk", chunk, 2)
         check_dtype(dtype)
-        self.dim, self.state, self.heads, self.inner = dim, state, heads, expand * dim
-        self.convolution, self.causal, self.chunk = convolution, causal, chunk
+        self.dim, self.state, self.heads, self.inner = map(int, (dim, state, heads, expand * dim))
+        self.convolution, self.causal, self.chunk = int(convolution), causal, int(chunk)
         self._make(device, dtype)
 
     def _make(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
@@ -338,10 +338,12 @@ def _check_state(state: object, wanted: tuple[int, int, int], channels: Tensor) 
             "`state` must be None or the HydraState that the last step returned; got"
             f" {type(state).__name__}."
         )
-    window = state.window
-    same = isinstance(window, Tensor) and window.device == channels.device
-    if not same or window.dtype != channels.dtype or tuple(window.shape) != wanted:
-        got = tuple(window.shape) if isinstance(window, Tensor) else type(window).__name__
+    window: object = state.window
+    like = (wanted, channels.dtype, channels.device)
+    got: object = type(window).__name__
+    if isinstance(window, Tensor):
+        got = (tuple(window.shape), window.dtype, window.device)
+    if got != like:
         raise InputError(
             f"`state.window` must be {wanted}, {channels.dtype} on {channels.device}, as the last"
             f" step of this layer and batch returned it; got {got}."

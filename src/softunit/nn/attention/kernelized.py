@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from softunit.errors import InputError
 from softunit.nn._checks import check_count, check_switch
 from softunit.nn.attention._dropout import thinned
 from softunit.nn.attention._kernel_state import KernelState, kernel_step, state_parts
@@ -30,10 +31,13 @@ class KernelizedState(NamedTuple):
         Largest exponent of each feature so far, which the sums are relative to.
     sums : KernelState
         Sums over the tokens before.
+    width : int
+        The d of queries and keys, which the features belong to.
     """
 
     peaks: Tensor
     sums: KernelState
+    width: int
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,11 @@ class Kernelized(AttentionUnit):
             return peaks | state_parts("sums.", state.sums, (*lead, v.shape[-1]))
 
         check_state(self.name, state, KernelizedState, parts, v)
+        if state is not None and state.width != q.shape[-1]:
+            raise InputError(
+                f"The state of a step with the unit 'kernelized' is of width d = {state.width},"
+                f" but q and k of {q.shape[-1]}: their features have nothing in common."
+            )
         keys = self._exponents(k, scale)
         peaks, sums = largest(keys, -2), None
         if state is not None:
@@ -117,7 +126,7 @@ class Kernelized(AttentionUnit):
             sums = KernelState(state.sums.values * fall.mT, state.sums.weights * fall.squeeze(-2))
         phi_q, phi_k = self._shifted(self._exponents(q, scale), keys, peaks)
         out, sums = kernel_step(phi_q, phi_k, v, sums)
-        return out, KernelizedState(peaks, sums)
+        return out, KernelizedState(peaks, sums, q.shape[-1])
 
     def _maps(self, q: Tensor, k: Tensor, pattern: Pattern, scale: float) -> tuple[Tensor, Tensor]:
         """Return the features of queries and keys, up to factors that cancel."""

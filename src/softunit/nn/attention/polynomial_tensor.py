@@ -61,6 +61,7 @@ class PolynomialTensor(PairUnit):
     Masks and biases of keys are taken, and `causal`. Those with a row for each query and
     `RelativeBias` are refused: each query would need r e sums of its own. Where biases of keys
     differ by more than 80 (float32), a causal query that sees only the small ones gets zeros.
+    Masked keys may be of any size; queries of padded tokens must be within the bound like others.
 
     Source: 2.26 (arXiv 2310.04064).
     """
@@ -222,10 +223,11 @@ class PolynomialTensor(PairUnit):
                 continue
             at = size.argmax()
             place = tuple(int(i) for i in torch.unravel_index(at, x.shape))
+            worst = float(x.detach()[place])
             n, m = pattern.n, pattern.m
             raise InputError(
                 f"The unit 'tensor_polynomial' needs entries of q and k within bound ="
-                f" {self.bound:g}; {name} has {float(x[place]):.4g} at {place} (batch, head,"
+                f" {self.bound:g}; {name} has {worst:.4g} at {place} (batch, head,"
                 " token, entry). Scale or clip them; where they are made inside a module, give it"
                 f" unit=PolynomialTensor(bound=...) with a bound above that: `error({q.shape[-1]})`"
                 " of the unit says what the polynomial loses there, and a higher degree loses less."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -150,7 +150,7 @@ def _check_beside(
             )
 
 
-def _flipped(direction: Direction) -> Direction:
+def _flipped(direction: Any) -> Direction:
     if not isinstance(direction, tuple | list) or len(direction) != 3:
         got = f"{len(direction)} of them" if isinstance(direction, tuple | list) else "no tuple"
         raise InputError(f"`back` must be a tuple of c, b and log_decay; got {got}.")

@@ -57,4 +57,4 @@ class StableMax(AttentionUnit):
 
 def _lowest(scores: Tensor) -> float:
     """Return a score whose weight has a reciprocal that a gradient can still be multiplied by."""
-    return -(torch.finfo(scores.dtype).max ** 0.75)
+    return -float(torch.finfo(scores.dtype).max ** 0.75)

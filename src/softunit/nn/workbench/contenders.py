@@ -78,7 +78,7 @@ class UnitContender(Contender):
 
     @property
     def switch(self) -> int:
-        """Largest n at which a bias by distance is spread over rows; 0 where that is all or none."""
+        """Largest n at which a bias by distance is spread over rows; 0 if at all n, or none."""
         return math.isqrt(getattr(self.unit, "direct", 0)) if self.relative else 0
 
     @property
@@ -116,7 +116,9 @@ class UnitContender(Contender):
         inputs, sentence = accepted(self.unit, shape, seed=seed)
         if not sentence:
             return inputs, ""
-        return inputs, f"Entries of q and k were multiplied by {inputs.scale:g}: {sentence}"
+        bound = getattr(self.unit, "bound", None)
+        why = "it refuses larger ones" if bound is None else f"it takes entries up to {bound:g}"
+        return inputs, f"Entries of q and k were multiplied by {inputs.scale:g}: {why}."
 
     def mix(self, shape: Shape) -> Mix:
         """Return `attend` with this unit."""

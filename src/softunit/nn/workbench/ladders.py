@@ -98,7 +98,7 @@ def times(
     power = 3.2 if _of_pairs(contender) else 2.2
 
     def one(n: int) -> float:
-        return foretold(found["points"], n, "both", power=power)
+        return foretold(_alike(found["points"], n, contender), n, "both", power=power)
 
     def stop(n: int) -> str:
         return _too_slow(n, one(n), limits)
@@ -218,7 +218,8 @@ def memory(
     power = 3.2 if _of_pairs(contender) else 2.2
 
     def stop(n: int) -> str:
-        return _memory_stop(found["points"], seconds, n, limits, power)
+        alike = (_alike(points, n, contender) for points in (found["points"], seconds))
+        return _memory_stop(*alike, n, limits, power)
 
     for n, inputs, _ in _climbed(contender, shape, lengths, seed, found, stop):
         point, taken = _held(contender.mix(shape.at(n)), inputs, shape.device)
@@ -280,6 +281,13 @@ def _largest(contender: Contender, shape: Shape, last: int, seed: int) -> dict[s
         "power": None if n0 <= contender.switch < n1 else grown,
         "operation": operation,
     }
+
+
+def _alike(
+    points: Sequence[dict[str, Any]], n: int, contender: Contender
+) -> Sequence[dict[str, Any]]:
+    """Return the points of lengths at which it goes the way that it goes at n."""
+    return points if n <= contender.switch else [p for p in points if p["n"] > contender.switch]
 
 
 def _of_pairs(contender: Contender) -> bool:
