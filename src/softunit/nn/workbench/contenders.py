@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,8 @@ class UnitContender(Contender):
     @property
     def at_length(self) -> AttentionUnit:
         """The unit as it goes at large n, whatever n is: with a bias by distance, by FFT."""
-        return replace(self.unit, direct=0) if self.switch else self.unit  # type: ignore[call-arg]
+        unit: Any = self.unit
+        return replace(unit, direct=0) if self.switch else unit  # type: ignore[no-any-return]
 
     def bias(self, shape: Shape) -> RelativeBias | None:
         """Return the bias by distance of a shape, 0.1 times standard normal; None without one.

@@ -218,8 +218,8 @@ def memory(
     power = 3.2 if _of_pairs(contender) else 2.2
 
     def stop(n: int) -> str:
-        alike = (_alike(points, n, contender) for points in (found["points"], seconds))
-        return _memory_stop(*alike, n, limits, power)
+        held, taken = (_alike(points, n, contender) for points in (found["points"], seconds))
+        return _memory_stop(held, taken, n, limits, power)
 
     for n, inputs, _ in _climbed(contender, shape, lengths, seed, found, stop):
         point, taken = _held(contender.mix(shape.at(n)), inputs, shape.device)
