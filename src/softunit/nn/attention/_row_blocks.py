@@ -22,6 +22,8 @@ CACHED = 1 << 19
 """Weights of a block on a CPU: what stays in its cache between two products is read for free."""
 HELD = 1 << 22
 """Weights of a block elsewhere; and how many of a call are kept for the gradient, not made anew."""
+SMALL = 1 << 20
+"""Numbers of an array that a CPU's allocator hands out again, instead of asking for new pages."""
 LEAST_ROWS = 64
 """Products with fewer rows leave most of a core idle."""
 CAUSAL_BLOCKS = 8
@@ -109,6 +111,38 @@ def outputs_in_row_blocks(mix: Mix, q: Tensor, k: Tensor, v: Tensor, pattern: Pa
             lead = (slice(b, b + width), slice(h, h + height))
             groups.append(_joined([block(at) for at in _cuts(lead, rows, pattern)], 2))
         lines.append(_joined(groups, 1))
+    return _joined(lines, 0)
+
+
+def outputs_by_heads(
+    mix: Mix, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, width: int
+) -> Tensor:
+    """Return what `mix` makes of some heads at a time, put together: (batch, heads, n, e).
+
+    What a mix of linear cost makes on the way has tokens times `width` numbers for each head. On a
+    CPU arrays beyond some megabytes are new pages each time: fewer heads at once keep time linear.
+
+    Parameters
+    ----------
+    mix : callable
+        As in `outputs_in_row_blocks`; its blocks have all rows of some heads.
+    q, k, v, pattern
+        As in `outputs_in_row_blocks`.
+    width : int
+        Numbers for each token and head.
+    """
+    batch, heads = q.shape[:2]
+    some = max(1, SMALL // (max(pattern.n, pattern.m) * width))
+    if some >= batch * heads or q.device.type != "cpu" or torch.compiler.is_compiling():
+        return mix(q, k, v, pattern)
+    deep, high = max(1, some // heads), min(some, heads)
+    lines = []
+    for b in range(0, batch, deep):
+        parts = []
+        for h in range(0, heads, high):
+            at = _Cut((slice(b, b + deep), slice(h, h + high)), 0, pattern.n, pattern.m)
+            parts.append(mix(at.rows_of(q), at.keys_of(k), at.keys_of(v), at.of(pattern)))
+        lines.append(_joined(parts, 1))
     return _joined(lines, 0)
 
 

@@ -18,6 +18,7 @@ from softunit.nn.attention._kernel_weights import kernel_weights, largest
 from softunit.nn.attention._norms import directions
 from softunit.nn.attention._pattern import Pattern
 from softunit.nn.attention._random_features import random_directions
+from softunit.nn.attention._row_blocks import outputs_by_heads
 from softunit.nn.attention._states import Parts, check_state
 from softunit.nn.attention._unit import AttentionUnit
 
@@ -99,8 +100,12 @@ class Kernelized(AttentionUnit):
         self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
     ) -> Tensor:
         """Return the mixed values through sums over keys: (batch, heads, n, e)."""
-        phi_q, phi_k = self._maps(q, k, pattern, scale)
-        return kernel_mix(phi_q, phi_k, thinned(v, dropout), pattern, direct=self.direct)
+
+        def mixed(q: Tensor, k: Tensor, v: Tensor, part: Pattern) -> Tensor:
+            phi_q, phi_k = self._maps(q, k, part, scale)
+            return kernel_mix(phi_q, phi_k, v, part, direct=self.direct)
+
+        return outputs_by_heads(mixed, q, k, thinned(v, dropout), pattern, self.features)
 
     def step(
         self, q: Tensor, k: Tensor, v: Tensor, state: KernelizedState | None, scale: float

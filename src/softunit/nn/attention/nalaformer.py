@@ -15,6 +15,7 @@ from softunit.nn.attention._kernel_sums import kernel_mix
 from softunit.nn.attention._kernel_weights import Normaliser, kernel_weights
 from softunit.nn.attention._norms import directions
 from softunit.nn.attention._pattern import Pattern
+from softunit.nn.attention._row_blocks import outputs_by_heads
 from softunit.nn.attention._states import Parts, check_state
 from softunit.nn.attention._unit import AttentionUnit
 
@@ -95,9 +96,13 @@ class NaLaFormer(AttentionUnit):
         self, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, scale: float, dropout: float
     ) -> Tensor:
         """Return the mixed values through sums over keys: (batch, heads, n, e)."""
-        at = (pattern.offset or 0, 0)
-        phi_q, phi_k, below = self._features(q * scale, k, at)
-        return kernel_mix(phi_q, phi_k, thinned(v, dropout), pattern, normalise=below)
+
+        def mixed(q: Tensor, k: Tensor, v: Tensor, part: Pattern) -> Tensor:
+            at = (part.offset or 0, 0)
+            phi_q, phi_k, below = self._features(q * scale, k, at)
+            return kernel_mix(phi_q, phi_k, v, part, normalise=below)
+
+        return outputs_by_heads(mixed, q, k, thinned(v, dropout), pattern, 2 * q.shape[-1])
 
     def step(
         self, q: Tensor, k: Tensor, v: Tensor, state: NaLaFormerState | None, scale: float
