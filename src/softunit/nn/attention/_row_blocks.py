@@ -18,6 +18,9 @@ Weigh = Callable[[Tensor, Tensor, Pattern], Tensor]
 Mix = Callable[[Tensor, Tensor, Tensor, Pattern], Tensor]
 """Takes queries, keys, values (b, h, m, e) and their pattern; returns outputs (b, h, rows, e)."""
 
+Lead = tuple[slice, slice]
+"""Which of the batch, and which of the heads."""
+
 CACHED = 1 << 19
 """Weights of a block on a CPU: what stays in its cache between two products is read for free."""
 HELD = 1 << 22
@@ -96,20 +99,37 @@ def outputs_in_row_blocks(mix: Mix, q: Tensor, k: Tensor, v: Tensor, pattern: Pa
         return q.new_zeros(*q.shape[:3], v.shape[-1])
     anew = torch.is_grad_enabled() and batch * heads * pattern.n * pattern.m > HELD
 
-    def block(at: _Cut) -> Tensor:
-        parts = (at.rows_of(q), at.keys_of(k), at.keys_of(v), at.of(pattern))
+    def block(at: _Cut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        parts = (q, at.keys_of(k), at.keys_of(v), at.of(pattern))
         if not anew:
             return mix(*parts)
         out: Tensor = checkpoint(mix, *parts, use_reentrant=False)
         return out
 
+    def rows_of(lead: Lead, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        cuts = zip(_cuts(lead, rows, pattern), q.split(rows, 2), strict=True)
+        return _joined([block(at, some, k, v) for at, some in cuts], 2)
+
     width, height, rows = _sizes(batch, heads, pattern, q.device)
+    return _over_heads(rows_of, (q, k, v), width, height)
+
+
+def _over_heads(
+    mix: Callable[[Lead, Tensor, Tensor, Tensor], Tensor],
+    given: tuple[Tensor, Tensor, Tensor],
+    width: int,
+    height: int,
+) -> Tensor:
+    """Return what `mix` makes of `width` of the batch and `height` heads at a time, joined.
+
+    By `split`, not slices: the gradient of a slice is an array as long as the whole.
+    """
     lines = []
-    for b in range(0, batch, width):
+    for b, some in enumerate(zip(*(t.split(width) for t in given), strict=True)):
         groups = []
-        for h in range(0, heads, height):
-            lead = (slice(b, b + width), slice(h, h + height))
-            groups.append(_joined([block(at) for at in _cuts(lead, rows, pattern)], 2))
+        for h, parts in enumerate(zip(*(t.split(height, 1) for t in some), strict=True)):
+            at = (slice(b * width, (b + 1) * width), slice(h * height, (h + 1) * height))
+            groups.append(mix(at, *parts))
         lines.append(_joined(groups, 1))
     return _joined(lines, 0)
 
@@ -135,15 +155,11 @@ def outputs_by_heads(
     some = max(1, SMALL // (max(pattern.n, pattern.m) * width))
     if some >= batch * heads or q.device.type != "cpu" or torch.compiler.is_compiling():
         return mix(q, k, v, pattern)
-    deep, high = max(1, some // heads), min(some, heads)
-    lines = []
-    for b in range(0, batch, deep):
-        parts = []
-        for h in range(0, heads, high):
-            at = _Cut((slice(b, b + deep), slice(h, h + high)), 0, pattern.n, pattern.m)
-            parts.append(mix(at.rows_of(q), at.keys_of(k), at.keys_of(v), at.of(pattern)))
-        lines.append(_joined(parts, 1))
-    return _joined(lines, 0)
+
+    def whole(lead: Lead, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return mix(q, k, v, _Cut(lead, 0, pattern.n, pattern.m).of(pattern))
+
+    return _over_heads(whole, (q, k, v), max(1, some // heads), min(some, heads))
 
 
 def _joined(parts: list[Tensor], axis: int) -> Tensor:
@@ -163,7 +179,7 @@ def _sizes(batch: int, heads: int, pattern: Pattern, device: torch.device) -> tu
     return 1, 1, min(rows, max(LEAST_ROWS, limit // m))
 
 
-def _cuts(lead: tuple[slice, slice], rows: int, pattern: Pattern) -> Iterator[_Cut]:
+def _cuts(lead: Lead, rows: int, pattern: Pattern) -> Iterator[_Cut]:
     for start in range(0, pattern.n, rows):
         stop = min(start + rows, pattern.n)
         keys = pattern.m
@@ -177,16 +193,13 @@ def _cuts(lead: tuple[slice, slice], rows: int, pattern: Pattern) -> Iterator[_C
 class _Cut:
     """One block: which of the batch and of the heads, which rows, and the first `keys` keys."""
 
-    lead: tuple[slice, slice]
+    lead: Lead
     start: int
     stop: int
     keys: int
 
-    def rows_of(self, given: Tensor) -> Tensor:
-        return given[self.lead[0], self.lead[1], self.start : self.stop]
-
     def keys_of(self, given: Tensor) -> Tensor:
-        return given[self.lead[0], self.lead[1], : self.keys]
+        return given if self.keys == given.shape[2] else given[:, :, : self.keys]
 
     def of(self, pattern: Pattern) -> Pattern:
         """Return the pattern of this block."""
